@@ -1,0 +1,438 @@
+package airflow_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"airflow-identity/airflow"
+	"airflow-identity/identity"
+	"airflow-identity/remote"
+)
+
+// shown is Airflow's answer about a connection, with its description as given.
+func shown(description string) string {
+	return fmt.Sprintf(`{"connection_id":"acme_orders","conn_type":"http","description":%q,"host":"https://uaa.example.com/oauth/token",`+
+		`"login":"afi-x","schema":null,"port":null,"password":"***","extra":null,"team_name":null}`, description)
+}
+
+const (
+	routerBody = "404 Not Found: Requested route ('airflow.example.com') does not exist.\n"
+	router     = "X-Cf-Routererror"
+	missing    = "{\"detail\":\"The Connection with connection_id: `acme_orders` was not found\"}"
+	conflict   = `{"detail":{"reason":"Unique constraint violation","statement":"hidden","orig_error":"hidden","message":"Serious error"}}`
+)
+
+func TestPutByAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		want   identity.Outcome
+	}{
+		{"posted", reply(201, shown(orders.Describe())), identity.Done},
+		{"another description", reply(201, shown("something else")), identity.Unknown},
+		{"no description", reply(201, `{"connection_id":"acme_orders","description":null}`), identity.Unknown},
+		{"another connection", reply(201, strings.Replace(shown(orders.Describe()), "acme_orders", "other", 1)), identity.Unknown},
+		{"201 and nothing", reply(201, ""), identity.Unknown},
+		{"201 and a page", reply(201, page), identity.Unknown},
+		{"201 and half an object", hangUp(t, "HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{\"connection_id\":"), identity.Unknown},
+		{"201 and a body without end", reply(201, strings.Repeat(" ", 2<<20)), identity.Unknown},
+		{"200, which is not how v2 says it", reply(200, shown(orders.Describe())), identity.Unknown},
+		{"a login page", reply(200, page, "Content-Type", "text/html"), identity.Unknown},
+		{"taken", reply(409, conflict), identity.Exists},
+		{"taken, as v1 says it", reply(409, `{"detail":"Connection already exist. ID: acme_orders","status":409,"title":"Conflict"}`), identity.Exists},
+		{"a stranger's 409", reply(409, page), identity.Unknown},
+		{"invalid", reply(422, `{"detail":[{"type":"missing","loc":["body","conn_type"],"msg":"Field required","input":{}}]}`), identity.Rejected},
+		{"invalid, as a sentence", reply(422, `{"detail":"Value rejected by database"}`), identity.Rejected},
+		{"forbidden", reply(403, `{"detail":"Forbidden"}`), identity.Rejected},
+		{"forbidden, without a word", reply(403, `{"detail":null,"status":403,"title":"Forbidden"}`), identity.Rejected},
+		{"a stranger's 403", reply(403, page), identity.Unknown},
+		{"a gateway's 403", reply(403, `{"message":"Forbidden"}`), identity.Unknown},
+		{"removed in Airflow 3", reply(404, `{"error":"/api/v1 has been removed in Airflow 3"}`), identity.Unknown},
+		{"not a path", reply(404, `{"detail":"Not Found"}`), identity.Unknown},
+		{"method not allowed", reply(405, `{"detail":"Method Not Allowed"}`), identity.Rejected},
+		{"408", reply(408, ""), identity.Later},
+		{"429", reply(429, page, "Retry-After", "3"), identity.Later},
+		{"the router's 404", reply(404, routerBody, router, "unknown_route"), identity.Unknown},
+		{"the router's 503", reply(503, "", router, "no_endpoints"), identity.Unknown},
+		{"302", reply(302, "", "Location", "/login"), identity.Unknown},
+		{"500 page", reply(500, page), identity.Unknown},
+		{"500 text", reply(500, "Internal Server Error"), identity.Unknown},
+		{"500 detail", reply(500, `{"detail":"boom"}`), identity.Unknown},
+		{"hang up", hangUp(t, ""), identity.Unknown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, airflow.Config{URL: scripted(t, test.answer).URL})
+
+			outcome, err := client.Put(background, orders, secret)
+
+			if outcome != test.want || (err == nil) != (test.want == identity.Done) {
+				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
+			}
+		})
+	}
+}
+
+func TestReadAndRemoveByAnswer(t *testing.T) {
+	t.Parallel()
+	ours := shown(orders.Describe())
+	tests := []struct {
+		name         string
+		get, delete  http.HandlerFunc // delete nil: must not be called
+		read, remove identity.Outcome
+	}{
+		{"ours, deleted", reply(200, ours), reply(204, ""), identity.Done, identity.Done},
+		{"ours, and gone meanwhile", reply(200, ours), reply(404, missing), identity.Done, identity.NotThere},
+		{"ours, and a route that is gone", reply(200, ours), reply(404, routerBody, router, "unknown_route"), identity.Done, identity.Unknown},
+		{"ours, and a stranger's 404", reply(200, ours), reply(404, page), identity.Done, identity.Unknown},
+		{"ours, and a path that is none", reply(200, ours), reply(404, `{"detail":"Not Found"}`), identity.Done, identity.Unknown},
+		{"ours, and 200 instead of 204", reply(200, ours), reply(200, page), identity.Done, identity.Unknown},
+		{"ours, and forbidden", reply(200, ours), reply(403, `{"detail":"Forbidden"}`), identity.Done, identity.Rejected},
+		{"ours, and 500", reply(200, ours), reply(500, page), identity.Done, identity.Unknown},
+		{"ours, and 302", reply(200, ours), reply(302, "", "Location", "/"), identity.Done, identity.Unknown},
+		{"ours, and hung up", reply(200, ours), hangUp(t, ""), identity.Done, identity.Unknown},
+		{"missing", reply(404, missing), nil, identity.NotThere, identity.NotThere},
+		{"somebody's", reply(200, shown("mine")), nil, identity.Foreign, identity.Foreign},
+		{"nobody's", reply(200, `{"connection_id":"acme_orders","description":null}`), nil, identity.Foreign, identity.Foreign},
+		{"another connection", reply(200, `{"connection_id":"other","description":"x"}`), nil, identity.Unknown, identity.Later},
+		{"200 and a page", reply(200, page), nil, identity.Unknown, identity.Later},
+		{"200 and nothing", reply(200, ""), nil, identity.Unknown, identity.Later},
+		{"the router's 404", reply(404, routerBody, router, "unknown_route"), nil, identity.Unknown, identity.Later},
+		{"the router's 404 with a detail", reply(404, missing, router, "unknown_route"), nil, identity.Unknown, identity.Later},
+		{"an empty 404", reply(404, ""), nil, identity.Unknown, identity.Later},
+		{"a 404 page", reply(404, page), nil, identity.Unknown, identity.Later},
+		{"a 404 that is about the path", reply(404, `{"error":"API route not found"}`), nil, identity.Unknown, identity.Later},
+		{"a 404 without a sentence", reply(404, `{"detail":null}`), nil, identity.Unknown, identity.Later},
+		{"forbidden", reply(403, `{"detail":"Forbidden"}`), nil, identity.Rejected, identity.Later},
+		{"500", reply(500, page), nil, identity.Unknown, identity.Later},
+		{"hung up", hangUp(t, ""), nil, identity.Unknown, identity.Later},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			remove := test.delete
+			if remove == nil {
+				remove = func(_ http.ResponseWriter, r *http.Request) { t.Errorf("got %s, want no DELETE", r.Method) }
+			}
+			client := newClient(t, airflow.Config{URL: scripted(t, byMethod(test.get, remove)).URL})
+			silent := func(o identity.Outcome) bool { return o == identity.Done || o == identity.NotThere }
+
+			outcome, err := client.Read(background, marker)
+			if outcome != test.read || (err == nil) != silent(test.read) {
+				t.Errorf("reading: got %s, %v; want %s", outcome, err, test.read)
+			}
+			outcome, err = client.Remove(background, marker)
+			if outcome != test.remove || (err == nil) != silent(test.remove) {
+				t.Errorf("removing: got %s, %v; want %s", outcome, err, test.remove)
+			}
+		})
+	}
+}
+
+func TestRefusedTokenIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		refusal http.HandlerFunc
+		logins  int32
+		want    identity.Outcome // if it is refused for ever
+	}{
+		{"expired", reply(401, `{"detail":"Token Expired"}`), 2, identity.Later},
+		{"signed with another key", reply(403, `{"detail":"Invalid JWT token"}`), 2, identity.Later},
+		{"not permitted", reply(403, `{"detail":"Forbidden"}`), 1, identity.Rejected},
+		{"a stranger's 401", reply(401, page), 1, identity.Unknown},
+		{"the router's 401", reply(401, `{"detail":"Token Expired"}`, router, "x"), 1, identity.Unknown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var logins, posts atomic.Int32
+			var mended atomic.Bool // the next token is accepted
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/auth/token":
+					reply(201, fmt.Sprintf(`{"access_token":"t%d"}`, logins.Add(1)))(w, r)
+				case mended.Load() && r.Header.Get("Authorization") != "Bearer t1":
+					posts.Add(1)
+					reply(201, shown(orders.Describe()))(w, r)
+				default:
+					test.refusal(w, r)
+				}
+			}))
+			t.Cleanup(server.Close)
+
+			outcome, err := newClient(t, airflow.Config{URL: server.URL}).Put(background, orders, secret)
+			if outcome != test.want || err == nil {
+				t.Errorf("refused for ever: got %s, %v; want %s", outcome, err, test.want)
+			}
+			if got := logins.Load(); got != test.logins {
+				t.Errorf("refused for ever: got %d logins, want %d", got, test.logins)
+			}
+
+			if test.logins == 1 {
+				return
+			}
+			logins.Store(0)
+			mended.Store(true)
+			outcome, err = newClient(t, airflow.Config{URL: server.URL}).Put(background, orders, secret)
+			if outcome != identity.Done || posts.Load() != 1 {
+				t.Errorf("refused once: got %s, %v, posted %d times; want done, once", outcome, err, posts.Load())
+			}
+		})
+	}
+}
+
+func jwt(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+func TestLoginByAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		works  bool
+	}{
+		{"201, as Airflow 3 has it", reply(201, `{"access_token":"t"}`), true},
+		{"200", reply(200, `{"access_token":"t"}`), true},
+		{"as Airflow 3.0.0 called it", reply(201, `{"jwt_token":"t"}`), true},
+		{"wrong password", reply(401, `{"detail":"Invalid credentials"}`), false},
+		{"a 422 that repeats it", func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			echo, _ := json.Marshal(string(text))
+			reply(422, fmt.Sprintf(`{"detail":%s}`, echo))(w, r)
+		}, false},
+		{"201 and no token", reply(201, `{}`), false},
+		{"201 and a page", reply(201, page), false},
+		{"Airflow 2", reply(404, page), false},
+		{"302", reply(302, "", "Location", "/"), false},
+		{"the router's 404", reply(404, routerBody, router, "unknown_route"), false},
+		{"500", reply(500, page), false},
+		{"hang up", hangUp(t, ""), false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/auth/token" {
+					test.answer(w, r)
+					return
+				}
+				if !test.works {
+					t.Errorf("a call was made without a token: %s %s", r.Method, r.URL.Path)
+				}
+				reply(404, missing)(w, r)
+			}))
+			t.Cleanup(server.Close)
+
+			outcome, err := newClient(t, airflow.Config{URL: server.URL}).Read(background, marker)
+
+			if test.works {
+				if outcome != identity.NotThere {
+					t.Errorf("got %s, %v; want not_there", outcome, err)
+				}
+				return
+			}
+			if outcome != identity.Later || err == nil || strings.Contains(err.Error(), password) {
+				t.Errorf("got %s, %v; want later and an error without our password", outcome, err)
+			}
+		})
+	}
+}
+
+func TestTokenIsRenewedInTime(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) int64 { return start.Add(d).Unix() }
+	tests := []struct {
+		name   string
+		token  string
+		after  time.Duration
+		logins int32
+	}{
+		{"a day, before 70 %", jwt(fmt.Sprintf(`{"exp":%d}`, at(24*time.Hour))), 16 * time.Hour, 1},
+		{"a day, after 70 %", jwt(fmt.Sprintf(`{"exp":%d}`, at(24*time.Hour))), 17 * time.Hour, 2},
+		{"a clock that is an hour ahead", jwt(fmt.Sprintf(`{"iat":%d,"exp":%d}`, at(time.Hour), at(2*time.Hour))), 45 * time.Minute, 2},
+		{"a clock that is an hour behind", jwt(fmt.Sprintf(`{"iat":%d,"exp":%d}`, at(-time.Hour), at(0))), 40 * time.Minute, 1},
+		{"no exp, after 20 minutes", jwt(`{"sub":"broker"}`), 20 * time.Minute, 1},
+		{"no exp, after 22 minutes", jwt(`{"sub":"broker"}`), 22 * time.Minute, 2},
+		{"an exp that is no time", jwt(`{"exp":1e300}`), 22 * time.Minute, 2},
+		{"not a JWT", "opaque", 20 * time.Minute, 1},
+		{"a JWT that is not base64", "a.!.c", 20 * time.Minute, 1},
+		{"expired from the start", jwt(fmt.Sprintf(`{"exp":%d}`, at(-time.Hour))), 0, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var logins atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/auth/token" {
+					logins.Add(1)
+					reply(201, fmt.Sprintf(`{"access_token":%q}`, test.token))(w, r)
+					return
+				}
+				reply(404, missing)(w, r)
+			}))
+			t.Cleanup(server.Close)
+			now := start
+			client := newClient(t, airflow.Config{URL: server.URL, Clock: func() time.Time { return now }})
+
+			for range 2 {
+				outcome, err := client.Read(background, marker)
+				if outcome != identity.NotThere {
+					t.Fatalf("got %s, %v", outcome, err)
+				}
+				now = now.Add(test.after)
+			}
+
+			if got := logins.Load(); got != test.logins {
+				t.Errorf("got %d logins, want %d", got, test.logins)
+			}
+		})
+	}
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	var body map[string]any
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lines = append(lines, r.Method+" "+r.RequestURI+" "+r.Header.Get("Authorization"))
+		text, _ := io.ReadAll(r.Body)
+		body = nil
+		_ = json.Unmarshal(text, &body)
+		switch r.Method + r.URL.Path {
+		case "POST/deep/airflow/auth/token":
+			if want := map[string]any{"username": username, "password": password}; !reflect.DeepEqual(body, want) {
+				t.Errorf("got login %v, want %v", body, want)
+			}
+			reply(201, `{"access_token":"t"}`)(w, r)
+		case "POST/deep/airflow/api/v2/connections":
+			want := map[string]any{
+				"connection_id": "acme_orders",
+				"conn_type":     "http",
+				"description":   orders.Describe(),
+				"host":          "https://uaa.example.com/oauth/token",
+				"login":         string(orders.Login),
+				"password":      secret.Reveal(),
+			}
+			if !reflect.DeepEqual(body, want) {
+				t.Errorf("got body %v\nwant     %v", body, want)
+			}
+			reply(201, shown(orders.Describe()))(w, r)
+		default:
+			reply(404, missing)(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client := newClient(t, airflow.Config{URL: server.URL + "/deep/airflow/"})
+
+	outcome, err := client.Put(background, orders, secret)
+	if outcome != identity.Done {
+		t.Errorf("posting: got %s, %v", outcome, err)
+	}
+	odd := marker
+	odd.Connection = "a/b c?d"
+	outcome, err = client.Read(background, odd)
+	if outcome != identity.NotThere {
+		t.Errorf("reading: got %s, %v", outcome, err)
+	}
+
+	want := []string{
+		"POST /deep/airflow/auth/token ",
+		"POST /deep/airflow/api/v2/connections Bearer t",
+		"GET /deep/airflow/api/v2/connections/a%2Fb%20c%3Fd Bearer t",
+	}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("got  %q\nwant %q", lines, want)
+	}
+}
+
+// Airflow's refusals repeat the request. Nothing of it may get out, whichever way
+// an error is looked at.
+func TestNothingTellsTheSecret(t *testing.T) {
+	t.Parallel()
+	echo := func(shape string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			quoted, _ := json.Marshal(string(text) + r.Header.Get("Authorization"))
+			reply(422, strings.ReplaceAll(shape, "ECHO", string(quoted)))(w, r)
+		}
+	}
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		keeps  string
+	}{
+		{"in input", echo(`{"detail":[{"type":"extra_forbidden","loc":["body","team_name"],"msg":"Extra inputs are not permitted","input":ECHO}]}`),
+			"body.team_name: Extra inputs are not permitted"},
+		{"in a message", echo(`{"detail":[{"loc":["body"],"msg":ECHO}]}`), "left out"},
+		{"in a place", echo(`{"detail":[{"loc":["body",ECHO],"msg":"wrong"}]}`), "left out"},
+		{"in a sentence", echo(`{"detail":ECHO}`), "left out"},
+		{"in a part of a sentence", reply(422, `{"detail":"value '`+secret.Reveal()[:20]+`...' is odd"}`), "left out"},
+		{"in a reason", echo(`{"detail":{"reason":ECHO,"statement":ECHO}}`), "left out"},
+		{"beside the reason", echo(`{"detail":{"reason":"Unique constraint violation","statement":ECHO,"orig_error":ECHO}}`), "Unique constraint violation"},
+		{"in another shape", echo(`{"detail":[ECHO,7,null]}`), "422"},
+		{"in a status line", hangUp(t, "HTTP/1.1 "+secret.Reveal()+"\r\n\r\n"), "left out"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log logs
+			client := newClient(t, airflow.Config{URL: scripted(t, test.answer).URL, Logger: log.logger()})
+
+			_, err := client.Put(background, orders, secret)
+
+			e := remoteError(t, err)
+			log.logger().Error("a call failed", "error", err, "whole", fmt.Sprintf("%v %+v %#v", err, err, err))
+			log.logger().Error("its cause", "error", e, "fields", fmt.Sprintf("%+v %#v", *e, *e))
+			if !strings.Contains(err.Error(), test.keeps) {
+				t.Errorf("got error %v, want %q in it", err, test.keeps)
+			}
+			for _, word := range []string{secret.Reveal()[:16], password, ownToken} {
+				if strings.Contains(err.Error()+log.String(), word) {
+					t.Errorf("the log tells %q:\n%s", word, log.String())
+				}
+			}
+		})
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	good := airflow.Config{URL: "https://airflow", Username: "x", Password: remote.Fixed(identity.SecretFrom("x")), Timeout: time.Second}
+	tests := []struct {
+		name   string
+		change func(*airflow.Config)
+		want   string
+	}{
+		{"nothing wrong", func(*airflow.Config) {}, ""},
+		{"no address", func(c *airflow.Config) { c.URL = "" }, "airflow: url"},
+		{"nobody", func(c *airflow.Config) { c.Username = "" }, "username"},
+		{"no password", func(c *airflow.Config) { c.Password = nil }, "password"},
+		{"no time-out", func(c *airflow.Config) { c.Timeout = 0 }, "time-out"},
+		{"a CA that is none", func(c *airflow.Config) { c.CA = []byte("x") }, "PEM"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			config := good
+			test.change(&config)
+			_, err := airflow.New(config)
+			if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v, want one about %q", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,32 @@
+package airflow
+
+import (
+	"net/http"
+	"net/url"
+
+	"airflow-identity/identity"
+)
+
+// dialect is what differs between the versions of Airflow's REST API.
+type dialect struct {
+	connections string // path of the list of connections
+	created     int    // what a POST is answered with
+	// refuses tells whether an answer of Airflow's own refuses our login, and
+	// not the call.
+	refuses func(status int, detail string) bool
+}
+
+// v2 is the API of Airflow 3. A token that was signed with another key, as after
+// a restart with a new one, is answered with 403 instead of 401.
+var v2 = dialect{
+	connections: "/api/v2/connections",
+	created:     http.StatusCreated,
+	refuses: func(status int, detail string) bool {
+		return status == http.StatusUnauthorized || status == http.StatusForbidden && detail == "Invalid JWT token"
+	},
+}
+
+// connection is the path of one connection.
+func (d dialect) connection(id identity.ConnectionID) string {
+	return d.connections + "/" + url.PathEscape(string(id))
+}

@@ -1,0 +1,33 @@
+// Package airflow is the thin client of one environment's Airflow: it posts the
+// connections in which DAGs find their UAA clients, reads whose they are, and
+// deletes those that are ours.
+//
+// A connection's description ends with a marker that names broker, connection
+// and identity (identity.Marker). It is the only thing that makes a connection
+// ours, and it is read before anything is taken away. Nothing is ever written
+// that was read before: Airflow masks what it tells, and a mask written back is
+// a lost secret.
+//
+//	call     answer                                           outcome
+//	-------  -----------------------------------------------  --------
+//	Put      201 with our connection                          Done
+//	         409 with a detail                                Exists
+//	Read     200, its marker names this owner                 Done
+//	         200, another marker or none                      Foreign
+//	         404 with a detail that is about a connection     NotThere
+//	Remove   as Read, and then of the DELETE: 204             Done
+//	         404 with a detail that is about a connection     NotThere
+//	         a Read that told nothing                         Later
+//	all      4xx with a detail                                Rejected
+//	         401, or 403 "Invalid JWT token", after one       Later
+//	           new login; 408; 429
+//	         HTML, 3xx, 5xx, any other body, the router's     Unknown
+//	         2xx whose body is not the connection's           Unknown
+//
+// The rest, for calls that got no answer, is in package remote.
+//
+// Airflow's refusals repeat the request they refuse, password and all, under
+// "input". So of a refusal's body nothing is kept but a detail that is a
+// sentence, or the place and message of each item, and even those only if they
+// repeat no secret.
+package airflow

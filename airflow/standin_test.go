@@ -1,0 +1,243 @@
+package airflow_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"airflow-identity/airflow"
+	"airflow-identity/identity"
+	"airflow-identity/integration/standin"
+	standinairflow "airflow-identity/integration/standin/airflow"
+)
+
+func TestLifeOfAConnection(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	client := newClient(t, airflow.Config{URL: server.URL() + "/"})
+	expect := func(doing string, want, got identity.Outcome, err error) {
+		t.Helper()
+		if got != want {
+			t.Fatalf("%s: got %s, want %s: %v", doing, got, want, err)
+		}
+	}
+
+	outcome, err := client.Read(background, marker)
+	expect("reading before it is there", identity.NotThere, outcome, err)
+	outcome, err = client.Remove(background, marker)
+	expect("removing before it is there", identity.NotThere, outcome, err)
+
+	outcome, err = client.Put(background, orders, secret)
+	expect("posting", identity.Done, outcome, err)
+	got, _ := server.Connection("acme_orders")
+	want := standinairflow.Connection{
+		ConnectionID: "acme_orders",
+		ConnType:     "http",
+		Description:  orders.Describe(),
+		Host:         "https://uaa.example.com/oauth/token",
+		Login:        string(orders.Login),
+		Password:     secret.Reveal(),
+	}
+	if got != want {
+		t.Errorf("posting: got %+v, want %+v", got, want)
+	}
+	outcome, err = client.Put(background, orders, secret)
+	expect("posting again", identity.Exists, outcome, err)
+
+	outcome, err = client.Read(background, marker)
+	expect("reading", identity.Done, outcome, err)
+	later := marker
+	later.Generation = 7
+	outcome, err = client.Read(background, later)
+	expect("reading for another generation", identity.Done, outcome, err)
+
+	outcome, err = client.Remove(background, marker)
+	expect("removing", identity.Done, outcome, err)
+	outcome, err = client.Remove(background, marker)
+	expect("removing again", identity.NotThere, outcome, err)
+}
+
+func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	another := func(change func(*identity.Marker)) string {
+		m := marker
+		change(&m)
+		return "Made by somebody. " + m.String()
+	}
+	tests := []struct {
+		name, description string
+	}{
+		{"no description", ""},
+		{"a description by hand", "the orders API, ask Ann"},
+		{"another broker", another(func(m *identity.Marker) { m.Broker = "another" })},
+		{"another connection", another(func(m *identity.Marker) { m.Connection = "acme_billing" })},
+		{"another identity", another(func(m *identity.Marker) { m.Identity = "another" })},
+		{"our marker and something after it", marker.String() + " (edited)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := startAirflow(t, standinairflow.Config{})
+			server.PutConnection(standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http", Description: test.description})
+			client := newClient(t, airflow.Config{URL: server.URL()})
+
+			outcome, err := client.Put(background, orders, secret)
+			if outcome != identity.Exists || err == nil {
+				t.Errorf("posting: got %s, %v; want exists", outcome, err)
+			}
+			outcome, err = client.Read(background, marker)
+			if outcome != identity.Foreign || err == nil {
+				t.Errorf("reading: got %s, %v; want foreign", outcome, err)
+			}
+			outcome, err = client.Remove(background, marker)
+			if outcome != identity.Foreign || err == nil {
+				t.Errorf("removing: got %s, %v; want foreign", outcome, err)
+			}
+			if got, there := server.Connection("acme_orders"); !there || got.Description != test.description {
+				t.Errorf("afterwards: got %+v, there %v", got, there)
+			}
+		})
+	}
+}
+
+func TestWhatIsKnownWhenAirflowIsDisturbed(t *testing.T) {
+	t.Parallel()
+	put := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
+		return c.Put(ctx, orders, secret)
+	}
+	read := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Read(ctx, marker) }
+	remove := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Remove(ctx, marker) }
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+
+	const (
+		posted  = "POST /api/v2/connections"
+		got     = "GET /api/v2/connections/"
+		deleted = "DELETE /api/v2/connections/"
+		login   = "POST /auth/token"
+	)
+	tests := []struct {
+		name   string
+		call   func(context.Context, *airflow.Client) (identity.Outcome, error)
+		exists bool // before the call
+		fault  standin.Fault
+		want   identity.Outcome
+		after  bool // it exists afterwards
+	}{
+		{"put, lost before", put, false, standin.Fault{Call: posted, Kind: standin.LoseBefore}, identity.Unknown, false},
+		{"put, lost after", put, false, standin.Fault{Call: posted, Kind: standin.LoseAfter}, identity.Unknown, true},
+		{"put, too slow", put, false, standin.Fault{Call: posted, Kind: standin.Slow, Release: release}, identity.Unknown, false},
+		{"put, unavailable", put, false, standin.Fault{Call: posted}, identity.Unknown, false},
+		{"put, too many", put, false, standin.Fault{Call: posted, Status: 429}, identity.Later, false},
+		{"put, no login", put, false, standin.Fault{Call: login, Status: 500, Body: page}, identity.Later, false},
+		{"put, login too slow", put, false, standin.Fault{Call: login, Kind: standin.Slow, Release: release}, identity.Later, false},
+		{"read, lost", read, true, standin.Fault{Call: got, Kind: standin.LoseAfter, Times: 9}, identity.Unknown, true},
+		{"read, unavailable", read, true, standin.Fault{Call: got}, identity.Unknown, true},
+		{"remove, read lost", remove, true, standin.Fault{Call: got, Kind: standin.LoseAfter, Times: 9}, identity.Later, true},
+		{"remove, read unavailable", remove, true, standin.Fault{Call: got}, identity.Later, true},
+		{"remove, read too slow", remove, true, standin.Fault{Call: got, Kind: standin.Slow, Release: release}, identity.Later, true},
+		{"remove, no login", remove, true, standin.Fault{Call: login}, identity.Later, true},
+		{"remove, no route to read", remove, true, standin.Fault{Call: got, Status: 404, Body: "404 Not Found: Requested route does not exist.\n",
+			Header: map[string][]string{"X-Cf-Routererror": {"unknown_route"}}}, identity.Later, true},
+		{"remove, delete lost before", remove, true, standin.Fault{Call: deleted, Kind: standin.LoseBefore}, identity.Unknown, true},
+		{"remove, delete lost after", remove, true, standin.Fault{Call: deleted, Kind: standin.LoseAfter}, identity.Unknown, false},
+		{"remove, delete unavailable", remove, true, standin.Fault{Call: deleted}, identity.Unknown, true},
+		{"remove, delete too many", remove, true, standin.Fault{Call: deleted, Status: 429}, identity.Later, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := startAirflow(t, standinairflow.Config{})
+			ctx, cancel := context.WithCancel(background)
+			defer cancel()
+			if test.fault.Kind == standin.Slow {
+				test.fault.Before = cancel // its time is over once it has arrived
+			}
+			if test.exists {
+				server.PutConnection(standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http", Description: orders.Describe()})
+			}
+			server.Faults.Add(test.fault)
+			client := newClient(t, airflow.Config{URL: server.URL()})
+
+			outcome, err := test.call(ctx, client)
+
+			if outcome != test.want || err == nil {
+				t.Errorf("got %s, %v; want %s and an error", outcome, err, test.want)
+			}
+			if server.Faults.Hits() == 0 {
+				t.Error("the fault was never met")
+			}
+			if _, there := server.Connection("acme_orders"); there != test.after {
+				t.Errorf("afterwards the connection exists: %v, want %v", there, test.after)
+			}
+		})
+	}
+}
+
+func TestTwoRemovalsAtOnce(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	server.PutConnection(standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http", Description: orders.Describe()})
+	server.Faults.Add(standin.Fault{Call: "DELETE /api/v2/connections/", Kind: standin.Notice,
+		Before: func() { server.RemoveConnection("acme_orders") }})
+	client := newClient(t, airflow.Config{URL: server.URL()})
+
+	outcome, err := client.Remove(background, marker)
+
+	if outcome != identity.NotThere || err != nil {
+		t.Errorf("got %s, %v; want not_there", outcome, err)
+	}
+}
+
+func TestPermissionMissing(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{
+		Users: map[string]standinairflow.User{username: {Password: password, Role: standinairflow.RoleViewer}},
+	})
+	client := newClient(t, airflow.Config{URL: server.URL()})
+
+	outcome, err := client.Put(background, orders, secret)
+
+	if outcome != identity.Rejected || !strings.Contains(err.Error(), "403: Forbidden") {
+		t.Errorf("got %s, %v; want rejected, forbidden", outcome, err)
+	}
+}
+
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	current := "not-the-password-any-more"
+	client := newClient(t, airflow.Config{URL: server.URL(), Password: func() (identity.Secret, error) {
+		return identity.SecretFrom(current), nil
+	}})
+
+	outcome, err := client.Put(background, orders, secret)
+	if outcome != identity.Later || !strings.Contains(err.Error(), "Invalid credentials") {
+		t.Fatalf("got %s, %v; want later, for invalid credentials", outcome, err)
+	}
+	current = password
+	outcome, err = client.Put(background, orders, secret)
+	if outcome != identity.Done {
+		t.Errorf("with the new password: got %s, %v; want done", outcome, err)
+	}
+}
+
+// The stand-in refuses what it does not know with the whole request as "input",
+// as Airflow does; an id that Airflow does not take is the way to get there.
+func TestRefusalThatEchoesTheRequest(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	var log logs
+	client := newClient(t, airflow.Config{URL: server.URL(), Logger: log.logger()})
+	odd := orders
+	odd.Marker.Connection = "not an id"
+
+	outcome, err := client.Put(background, odd, secret)
+
+	if outcome != identity.Rejected || !strings.Contains(err.Error(), "connection_id") {
+		t.Errorf("got %s, %v; want a rejection that names the field", outcome, err)
+	}
+	if strings.Contains(err.Error()+log.String(), secret.Reveal()) {
+		t.Errorf("the secret is told: %v\n%s", err, log.String())
+	}
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the configuration file. Unknown keys are errors; a key of a later
+// version is unknown until this one acts on it.
+type Config struct {
+	Offering      OfferingConfig               `yaml:"offering"`
+	SealingKeyset reference                    `yaml:"sealing_keyset"`
+	Budget        duration                     `yaml:"budget"`
+	Environments  map[string]EnvironmentConfig `yaml:"environments"`
+	Plans         []PlanConfig                 `yaml:"plans"`
+}
+
+type OfferingConfig struct {
+	ID string `yaml:"id"`
+}
+
+type EnvironmentConfig struct {
+	UAA     UAAConfig     `yaml:"uaa"`
+	Airflow AirflowConfig `yaml:"airflow"`
+}
+
+type UAAConfig struct {
+	URL        string           `yaml:"url"`
+	PublicURL  string           `yaml:"public_url"`
+	ClientID   string           `yaml:"client_id"`
+	ClientAuth ClientAuthConfig `yaml:"client_auth"`
+	Zone       string           `yaml:"zone"`
+	CA         string           `yaml:"ca"`
+	Timeout    duration         `yaml:"timeout"`
+}
+
+type ClientAuthConfig struct {
+	Kind   string    `yaml:"kind"`
+	Secret reference `yaml:"secret"`
+}
+
+type AirflowConfig struct {
+	URL              string            `yaml:"url"`
+	Auth             AirflowAuthConfig `yaml:"auth"`
+	ConnectionPrefix string            `yaml:"connection_prefix"`
+	CA               string            `yaml:"ca"`
+	Timeout          duration          `yaml:"timeout"`
+}
+
+type AirflowAuthConfig struct {
+	Kind     string    `yaml:"kind"`
+	Username string    `yaml:"username"`
+	Password reference `yaml:"password"`
+}
+
+type PlanConfig struct {
+	ID                 string      `yaml:"id"`
+	Name               string      `yaml:"name"`
+	Environment        string      `yaml:"environment"`
+	Description        string      `yaml:"description"`
+	DefaultAuthorities []string    `yaml:"default_authorities"`
+	ConnectionID       string      `yaml:"connection_id"`
+	Allow              AllowConfig `yaml:"allow"`
+}
+
+type AllowConfig struct {
+	Authorities   []string `yaml:"authorities"`
+	ConnectionIDs []string `yaml:"connection_ids"`
+}
+
+// duration is written as "40s".
+type duration time.Duration
+
+func (d *duration) UnmarshalYAML(node *yaml.Node) error {
+	parsed, err := time.ParseDuration(node.Value)
+	if err != nil || parsed <= 0 {
+		return fmt.Errorf("line %d: %q is not a duration; write one as 10s", node.Line, node.Value)
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+func (d duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
+
+const (
+	defaultBudget  = duration(40 * time.Second)
+	longestBudget  = duration(50 * time.Second) // Cloud Controller gives up after 60 s
+	defaultTimeout = duration(10 * time.Second)
+	longestTimeout = duration(15 * time.Second)
+)
+
+// loadConfig reads, completes and checks the file. Every problem is told at once.
+func loadConfig(path string) (*Config, error) {
+	if path == "" {
+		return nil, errors.New("no configuration: name the file with --config or AIRFLOW_IDENTITY_CONFIG")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	config, err := parseConfig(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return config, nil
+}
+
+func parseConfig(text []byte) (*Config, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	var config Config
+	if err := decoder.Decode(&config); err != nil {
+		return nil, plainYAML(err)
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more than one document in the file")
+	}
+	config.complete()
+	return &config, config.check()
+}
+
+var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+
+// plainYAML keeps the lines of the decoder's errors and leaves Go's types out.
+func plainYAML(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("the file is empty")
+	}
+	text := unknownField.ReplaceAllString(err.Error(), `unknown key "$1"`)
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "yaml: unmarshal errors:\n"), "\n", ";")
+	return errors.New(strings.TrimSpace(text))
+}
+
+func (c *Config) complete() {
+	fill(&c.Budget, defaultBudget)
+	for name, env := range c.Environments {
+		fill(&env.UAA.Timeout, defaultTimeout)
+		fill(&env.UAA.ClientAuth.Kind, "secret")
+		fill(&env.Airflow.Timeout, defaultTimeout)
+		env.UAA.URL = strings.TrimRight(env.UAA.URL, "/")
+		env.UAA.PublicURL = strings.TrimRight(env.UAA.PublicURL, "/")
+		env.Airflow.URL = strings.TrimRight(env.Airflow.URL, "/")
+		c.Environments[name] = env
+	}
+	for i := range c.Plans {
+		fill(&c.Plans[i].ConnectionID, "{{org}}_{{instance}}")
+	}
+}
+
+func fill[T comparable](value *T, otherwise T) {
+	var zero T
+	if *value == zero {
+		*value = otherwise
+	}
+}
+
+var environmentName = regexp.MustCompile(`^[a-z0-9_-]+$`)
+
+// check finds what is wrong with the file itself. The plans are checked by
+// package catalog, which knows what they mean.
+func (c *Config) check() error {
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if c.Offering.ID == "" {
+		wrong("offering.id is missing: give it a uuid once and never change it")
+	}
+	if c.SealingKeyset == "" {
+		wrong("sealing_keyset is missing: name where it is, as env:SEALING_KEYSET")
+	}
+	if c.Budget > longestBudget {
+		wrong("budget is %s, at most %s is possible: Cloud Controller waits 60s", time.Duration(c.Budget), time.Duration(longestBudget))
+	}
+	if len(c.Environments) == 0 {
+		wrong("environments: there is none")
+	}
+	for _, name := range sortedKeys(c.Environments) {
+		if !environmentName.MatchString(name) {
+			wrong("environments: the name %q may only hold a-z, 0-9, - and _", name)
+		}
+		problems = append(problems, c.Environments[name].check("environments."+name)...)
+	}
+	problems = append(problems, c.checkSharing()...)
+	for _, plan := range c.Plans {
+		if _, known := c.Environments[plan.Environment]; !known {
+			wrong("plan %s: there is no environment %q", plan.Name, plan.Environment)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (e EnvironmentConfig) check(at string) []error {
+	var problems []error
+	wrong := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf(at+"."+format, args...))
+	}
+	need := func(key, value string) {
+		if value == "" {
+			wrong("%s is missing", key)
+		}
+	}
+	checkURL := func(key, value string) {
+		if err := safeURL(value); err != nil {
+			wrong("%s: %v", key, err)
+		}
+	}
+	checkURL("uaa.url", e.UAA.URL)
+	if e.UAA.PublicURL != "" {
+		checkURL("uaa.public_url", e.UAA.PublicURL)
+	}
+	checkURL("airflow.url", e.Airflow.URL)
+	need("uaa.client_id", e.UAA.ClientID)
+	need("uaa.client_auth.secret", string(e.UAA.ClientAuth.Secret))
+	need("airflow.auth.username", e.Airflow.Auth.Username)
+	need("airflow.auth.password", string(e.Airflow.Auth.Password))
+	if e.UAA.ClientAuth.Kind != "secret" {
+		wrong("uaa.client_auth.kind is %q, only secret is possible", e.UAA.ClientAuth.Kind)
+	}
+	if e.Airflow.Auth.Kind != "password" {
+		wrong("airflow.auth.kind is %q, only password is possible", e.Airflow.Auth.Kind)
+	}
+	if e.UAA.Timeout > longestTimeout || e.Airflow.Timeout > longestTimeout {
+		wrong("timeout: at most %s is possible", time.Duration(longestTimeout))
+	}
+	return problems
+}
+
+// checkSharing refuses two environments on one UAA zone or one Airflow: nothing
+// would keep their authorities or connection ids apart.
+func (c *Config) checkSharing() []error {
+	var problems []error
+	uaas, airflows := map[string]string{}, map[string]string{}
+	for _, name := range sortedKeys(c.Environments) {
+		env := c.Environments[name]
+		zone := env.UAA.URL + " zone " + env.UAA.Zone
+		if other, taken := uaas[zone]; taken {
+			problems = append(problems, fmt.Errorf("environments.%s.uaa: it is the UAA and zone of %s; isolation needs one for each", name, other))
+		}
+		if other, taken := airflows[env.Airflow.URL]; taken {
+			problems = append(problems, fmt.Errorf("environments.%s.airflow: it is the Airflow of %s; isolation needs one for each", name, other))
+		}
+		uaas[zone], airflows[env.Airflow.URL] = name, name
+	}
+	return problems
+}
+
+// safeURL accepts https anywhere and http on loopback.
+func safeURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return errors.New("it is missing")
+	case err != nil || u.Host == "":
+		return errors.New("it is not a URL such as https://host")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("it may hold no credentials, query or fragment")
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	default:
+		return errors.New("it must be https, except on loopback")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+// pem reads a CA that is named as file:/path.
+func pem(name string) ([]byte, error) {
+	if name == "" {
+		return nil, nil
+	}
+	path, isFile := strings.CutPrefix(name, "file:")
+	if !isFile {
+		return nil, fmt.Errorf("ca %q must look like file:/path", name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a CA: %w", err)
+	}
+	return text, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

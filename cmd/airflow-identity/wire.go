@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"airflow-identity/airflow"
+	"airflow-identity/broker"
+	"airflow-identity/catalog"
+	"airflow-identity/identity"
+	"airflow-identity/store"
+	"airflow-identity/uaa"
+)
+
+// application is everything of one process of the broker, wired together.
+type application struct {
+	store   *store.Store
+	engine  *identity.Engine
+	handler http.Handler
+	closers []func()
+}
+
+func (a *application) Close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+}
+
+// build wires the application. It calls Postgres, and no other remote system.
+func build(ctx context.Context, config *Config, bound services, logins []broker.Credential, logger *slog.Logger) (*application, error) {
+	offering, err := config.catalog()
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	keyset, err := config.SealingKeyset.resolve(bound)
+	if err != nil {
+		return nil, misconfigured(fmt.Errorf("sealing_keyset: %w", err))
+	}
+	sealer, err := store.NewSealer(keyset)
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	url, err := databaseURL(bound)
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	app := &application{}
+	environments, err := app.environments(config, bound, logger)
+	if err != nil {
+		app.Close()
+		return nil, misconfigured(err)
+	}
+	if app.store, err = store.Open(ctx, url, sealer); err != nil {
+		app.Close()
+		return nil, err
+	}
+	app.closers = append(app.closers, app.store.Close)
+
+	app.engine, err = identity.NewEngine(identity.Config{
+		Store:        app.store,
+		Broker:       app.store.Broker(),
+		Environments: environments,
+		Budget:       time.Duration(config.Budget),
+		Logger:       logger,
+	})
+	if err != nil {
+		app.Close()
+		return nil, misconfigured(err)
+	}
+	app.handler, err = broker.New(broker.Config{
+		Catalog:      offering,
+		Engine:       app.engine,
+		Credentials:  logins,
+		Logger:       logger,
+		Ready:        app.store.Ready,
+		Environments: config.airflowURLs(),
+	})
+	if err != nil {
+		app.Close()
+		return nil, misconfigured(err)
+	}
+	return app, nil
+}
+
+// catalog turns the configuration's plans into the catalog's.
+func (c *Config) catalog() (*catalog.Catalog, error) {
+	plans := make([]catalog.Plan, len(c.Plans))
+	for i, p := range c.Plans {
+		plans[i] = catalog.Plan{
+			ID:                 identity.PlanID(p.ID),
+			Name:               p.Name,
+			Description:        p.Description,
+			Environment:        identity.EnvironmentName(p.Environment),
+			ConnectionPrefix:   c.Environments[p.Environment].Airflow.ConnectionPrefix,
+			DefaultAuthorities: authorities(p.DefaultAuthorities),
+			ConnectionTemplate: p.ConnectionID,
+			Allow:              catalog.Allow{Authorities: p.Allow.Authorities, ConnectionIDs: p.Allow.ConnectionIDs},
+		}
+	}
+	return catalog.New(catalog.Offering{ID: c.Offering.ID}, plans)
+}
+
+func authorities(texts []string) []identity.Authority {
+	list := make([]identity.Authority, len(texts))
+	for i, text := range texts {
+		list[i] = identity.Authority(text)
+	}
+	return list
+}
+
+func (c *Config) airflowURLs() map[identity.EnvironmentName]identity.AirflowURL {
+	urls := make(map[identity.EnvironmentName]identity.AirflowURL, len(c.Environments))
+	for name, env := range c.Environments {
+		urls[identity.EnvironmentName(name)] = identity.AirflowURL(env.Airflow.URL)
+	}
+	return urls
+}
+
+func (a *application) environments(config *Config, bound services, logger *slog.Logger) (map[identity.EnvironmentName]identity.Environment, error) {
+	environments := map[identity.EnvironmentName]identity.Environment{}
+	var problems []error
+	for _, name := range sortedKeys(config.Environments) {
+		env, err := a.environment(identity.EnvironmentName(name), config.Environments[name], bound, logger.With("environment", name))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("environments.%s: %w", name, err))
+			continue
+		}
+		environments[env.Name] = env
+	}
+	return environments, errors.Join(problems...)
+}
+
+func (a *application) environment(name identity.EnvironmentName, config EnvironmentConfig, bound services, logger *slog.Logger) (identity.Environment, error) {
+	uaaCA, err := pem(config.UAA.CA)
+	if err != nil {
+		return identity.Environment{}, fmt.Errorf("uaa: %w", err)
+	}
+	airflowCA, err := pem(config.Airflow.CA)
+	if err != nil {
+		return identity.Environment{}, fmt.Errorf("airflow: %w", err)
+	}
+	// Both are asked for once now, so that a missing one is found at start.
+	secret, password := config.UAA.ClientAuth.Secret.credential(bound), config.Airflow.Auth.Password.credential(bound)
+	if _, err := secret(); err != nil {
+		return identity.Environment{}, fmt.Errorf("uaa.client_auth.secret: %w", err)
+	}
+	if _, err := password(); err != nil {
+		return identity.Environment{}, fmt.Errorf("airflow.auth.password: %w", err)
+	}
+	clients, err := uaa.New(uaa.Config{
+		URL:       config.UAA.URL,
+		PublicURL: config.UAA.PublicURL,
+		ClientID:  identity.ClientID(config.UAA.ClientID),
+		Secret:    secret,
+		Zone:      config.UAA.Zone,
+		CA:        uaaCA,
+		Timeout:   time.Duration(config.UAA.Timeout),
+		Logger:    logger,
+	})
+	if err != nil {
+		return identity.Environment{}, err
+	}
+	a.closers = append(a.closers, clients.Close)
+	connections, err := airflow.New(airflow.Config{
+		URL:      config.Airflow.URL,
+		Username: config.Airflow.Auth.Username,
+		Password: password,
+		CA:       airflowCA,
+		Timeout:  time.Duration(config.Airflow.Timeout),
+		Logger:   logger,
+	})
+	if err != nil {
+		return identity.Environment{}, err
+	}
+	a.closers = append(a.closers, connections.Close)
+	return identity.Environment{
+		Name:                name,
+		Airflow:             identity.AirflowURL(config.Airflow.URL),
+		Clients:             clients,
+		Connections:         connections,
+		ClientsPatience:     identity.PatienceOf(time.Duration(config.UAA.Timeout)),
+		ConnectionsPatience: identity.PatienceOf(time.Duration(config.Airflow.Timeout)),
+	}, nil
+}

@@ -1,0 +1,166 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// converge carries a row's wish out as far as it can be now: steps, then the
+// turn that writes their outcomes and decides the next, until there are none.
+// It gives the view as last committed; false: that is not known. It ends early
+// when ctx does; the row then stays due.
+func (e *Engine) converge(ctx context.Context, env Environment, lease Lease, v View, steps []Step) (View, bool) {
+	for len(steps) > 0 {
+		results := e.do(ctx, env, lease, v, steps)
+		var err error
+		v, steps, err = e.advance(ctx, env, &lease, results)
+		if err != nil {
+			e.Logger.Warn("handing an identity over", "identity", lease.ID, "error", err)
+			return View{}, false
+		}
+	}
+	e.Wake()
+	return v, true
+}
+
+// do makes the calls of all steps side by side, each within its remote's
+// time-out and the lease.
+func (e *Engine) do(ctx context.Context, env Environment, lease Lease, v View, steps []Step) []result {
+	results := make([]result, len(steps))
+	var calls sync.WaitGroup
+	for i, s := range steps {
+		calls.Go(func() {
+			outcome, err := e.call(ctx, env, lease, v, s)
+			if err != nil {
+				e.Logger.Warn("remote call", "identity", v.Identity.ID, "thing", s.Thing, "act", s.Act,
+					"reason", s.Reason, "outcome", outcome, "error", err, "request_id", v.Identity.RequestID)
+			}
+			results[i] = result{step: s, outcome: outcome, err: err, event: uuid.New(), wish: v.Identity.WishVersion}
+		})
+	}
+	calls.Wait()
+	return results
+}
+
+func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View, s Step) (Outcome, error) {
+	ctx, cancel := context.WithDeadline(ctx, earliest(lease.Until, time.Now().Add(env.patience(s.Thing).Timeout)))
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return Later, fmt.Errorf("not sent: %w", err)
+	}
+	i := v.Identity
+	marker := v.marker(e.Broker)
+	switch {
+	case s.Thing == TheClient && s.Act == Make:
+		return env.Clients.Create(ctx, e.client(v), i.Secret)
+	case s.Thing == TheClient && s.Act == Look:
+		return env.Clients.Probe(ctx, i.ID.ClientID(), i.Secret)
+	case s.Thing == TheClient && s.Act == Take:
+		return env.Clients.Delete(ctx, i.ID.ClientID())
+	case s.Thing == TheConnection && s.Act == Make:
+		connection := Connection{Marker: marker, Host: i.Endpoints.TokenURL, Login: i.ID.ClientID(), Description: i.Description}
+		return env.Connections.Put(ctx, connection, i.Secret)
+	case s.Thing == TheConnection && s.Act == Look:
+		return env.Connections.Read(ctx, marker)
+	case s.Thing == TheConnection && s.Act == Take:
+		return env.Connections.Remove(ctx, marker)
+	default:
+		return Later, fmt.Errorf("no call is known for %s of %s", s.Act, s.Thing)
+	}
+}
+
+// client is the UAA client as the row says it should be.
+func (e *Engine) client(v View) Client {
+	i := v.Identity
+	return Client{
+		ID:            i.ID.ClientID(),
+		Name:          fmt.Sprintf("Airflow connection %s (%s)", i.Connection, i.Environment),
+		Authorities:   i.Granted,
+		TokenLifetime: i.TokenLifetime,
+		Labels: map[string]string{
+			"afi_broker":   string(e.Broker),
+			"afi_identity": string(i.ID),
+			"afi_instance": string(v.Instance.GUID),
+		},
+	}
+}
+
+// describe composes the sentence for the person who finds the connection at 3 a.m.
+func describe(instance Instance, authorities []Authority) string {
+	return fmt.Sprintf("Managed by Airflow Identity for %s/%s/%s: %s. Edits are undone.",
+		instance.Names.Org, instance.Names.Space, instance.Names.Instance, strings.Join(texts(authorities), ", "))
+}
+
+// advance is the transaction between two rounds. An answer that does not come is
+// no answer: it is tried again for as long as the lease lasts, which is safe,
+// because outcomes set what is known and add nothing to it.
+func (e *Engine) advance(ctx context.Context, env Environment, lease *Lease, results []result) (View, []Step, error) {
+	for pause := newPause(); ; {
+		v, steps, until, err := e.tryAdvance(ctx, env, *lease, results)
+		if err == nil {
+			lease.Until = until
+			return v, steps, nil
+		}
+		if errors.Is(err, errFenced) || time.Now().After(lease.Until) {
+			return View{}, nil, err
+		}
+		waiting, cancel := detached(ctx, e.lease)
+		_ = pause.wait(waiting)
+		cancel()
+	}
+}
+
+func (e *Engine) tryAdvance(ctx context.Context, env Environment, lease Lease, results []result) (v View, steps []Step, until time.Time, err error) {
+	stop := ctx.Err() != nil
+	ctx, cancel := detached(ctx, leaseGrace)
+	defer cancel()
+
+	now, local := e.Clock(), time.Now()
+	err = e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
+		view, err := tx.View(ctx, lease.ID)
+		if err != nil {
+			return err
+		}
+		if view.Identity.LeaseEpoch != lease.Epoch || !view.leased() {
+			return errFenced
+		}
+		more, events := e.turn(view, env, results, now, stop)
+		v, steps = *view, more
+		if err := tx.SaveView(ctx, *view, lease.Epoch); err != nil {
+			return err
+		}
+		return tx.Record(ctx, events...)
+	})
+	return v, steps, local.Add(e.lease), err
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// pause waits a little, and a little longer each time: for verbs that wait for a
+// row to change.
+type pause struct{ next time.Duration }
+
+func newPause() *pause { return &pause{next: 10 * time.Millisecond} }
+
+func (p *pause) wait(ctx context.Context) error {
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	p.next = min(2*p.next, 200*time.Millisecond)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,43 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors of the verbs. broker turns each into an answer, in one table.
+var (
+	// ErrNotFound: there is no such instance or binding, or it is being removed.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: it exists with other attributes.
+	ErrConflict = errors.New("exists with different attributes")
+	// ErrBusy: another operation on the same thing is under way; repeat later.
+	ErrBusy = errors.New("another operation is under way")
+	// ErrLate: the budget ended first. A create is cleaned up, a removal goes on.
+	ErrLate = errors.New("not finished within the budget")
+	// ErrForeignSpace: a bind from another space than the instance's.
+	ErrForeignSpace = errors.New("the instance belongs to another space")
+	// ErrUnavailable: a remote system is needed before anything can be written.
+	ErrUnavailable = errors.New("a remote system is not available")
+)
+
+// errFenced: the row was leased to somebody else meanwhile. What was being
+// carried out is theirs now.
+var errFenced = errors.New("the lease was lost")
+
+// TakenError says that a connection id cannot be had.
+type TakenError struct {
+	Connection ConnectionID
+	Message    string
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("connection id %s is taken: %s", e.Connection, e.Message)
+}
+
+// FailedError says why a create that was under way failed.
+type FailedError struct{ Failure Failure }
+
+func (e *FailedError) Error() string {
+	return fmt.Sprintf("create failed: %s: %s", e.Failure.Code, e.Failure.Message)
+}

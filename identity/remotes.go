@@ -1,0 +1,142 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Outcome is what is known of a remote call once it has returned. The core
+// never looks at statuses or bodies: an adapter turns them into one of these,
+// and the table in transitions.go says what each means for the row.
+type Outcome string
+
+const (
+	// Done: the system's own 2xx, the call had its effect; of a probe: yes.
+	Done Outcome = "done"
+	// NotThere: the system's own 404; of a probe: the secret was refused.
+	NotThere Outcome = "not_there"
+	// Exists: the system's own answer that something has this id already.
+	Exists Outcome = "exists"
+	// Foreign: a connection is there and its marker does not name us.
+	Foreign Outcome = "foreign"
+	// Differs: it was made, and what was answered is not what was asked.
+	Differs Outcome = "differs"
+	// Rejected: the system's own 4xx that repeating the call will not change.
+	Rejected Outcome = "rejected"
+	// Later: certainly without effect, and worth repeating: never written
+	// (dial, TLS, no token, lease over), 408 or 429.
+	Later Outcome = "later"
+	// Unknown: it may or may not have acted, now or later: a time-out, a lost
+	// reply, a 5xx, a body that is not the system's own.
+	Unknown Outcome = "unknown"
+)
+
+// Client is a UAA client as it should be made.
+type Client struct {
+	ID            ClientID
+	Name          string // shown to whoever lists UAA's clients
+	Authorities   []Authority
+	TokenLifetime time.Duration
+	// Labels go into the client's additional information, where UAA keeps
+	// unknown keys (4,096 bytes of JSON at most in 4.30): never a secret.
+	Labels map[string]string
+}
+
+// Clients is one environment's UAA. Every method tries exactly once, within the
+// context's deadline, after which no byte of it is written any more; whoever
+// calls decides on repeating. The error explains any outcome but Done and
+// NotThere; it holds no secret and is meant for logs.
+type Clients interface {
+	// Create makes the client with exactly one secret. Exists settles nothing
+	// on a repeat: probe. Differs: UAA answered other lists than were asked,
+	// and the client is there.
+	Create(ctx context.Context, client Client, secret Secret) (Outcome, error)
+	// Delete takes the client away: Done, or NotThere if it was gone already.
+	Delete(ctx context.Context, id ClientID) (Outcome, error)
+	// Probe asks for a token with the secret: Done if it is granted, NotThere
+	// if the credentials are refused. It changes nothing.
+	Probe(ctx context.Context, id ClientID, secret Secret) (Outcome, error)
+	// Endpoints gives what UAA's discovery document says of itself. It is
+	// remembered after the first success.
+	Endpoints(ctx context.Context) (Endpoints, error)
+}
+
+// Endpoints are the addresses in a UAA's own discovery document.
+type Endpoints struct {
+	Issuer   string // compare with a token's iss
+	TokenURL string
+	JWKSURL  string
+	ZoneID   string // "uaa" for the default zone
+}
+
+// Connection is a connection as it should stand in Airflow. Its type is always
+// http and it has no port, schema or extra: a stock HttpHook then fetches a
+// token with no plugin and no path.
+type Connection struct {
+	Marker      Marker
+	Host        string // UAA's full public token endpoint
+	Login       ClientID
+	Description string // for people; the marker is appended by Describe
+}
+
+// Describe gives the description that Airflow shows: the sentence, then the marker.
+func (c Connection) Describe() string { return c.Description + " " + c.Marker.String() }
+
+// Connections is where an environment's DAGs look their connections up: Airflow's
+// REST API today. The contract is that of Clients: one try, one outcome.
+type Connections interface {
+	// Put posts the connection. Exists settles nothing: read the marker.
+	Put(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
+	// Read looks for the marker: Done if this very one is there, Foreign if
+	// the id is taken by anything else, NotThere if it is free.
+	Read(ctx context.Context, marker Marker) (Outcome, error)
+	// Remove reads the marker and deletes the connection if it is this very
+	// one: Done, NotThere, or Foreign, and then it was left alone. Only the
+	// DELETE can be Unknown: a read that fails is Later.
+	Remove(ctx context.Context, marker Marker) (Outcome, error)
+}
+
+// Marker stands at the end of a connection's description and says whose it is.
+// It counts only together with a row that agrees in broker, connection and identity.
+type Marker struct {
+	Broker     BrokerID
+	Connection ConnectionID
+	Identity   ID
+	Generation int
+}
+
+// String gives the marker as it is written: [afi1 broker connection identity generation].
+func (m Marker) String() string {
+	return fmt.Sprintf("[afi1 %s %s %s %d]", m.Broker, m.Connection, m.Identity, m.Generation)
+}
+
+// SameOwner tells whether both name one broker, connection and identity.
+func (m Marker) SameOwner(other Marker) bool {
+	return m.Broker == other.Broker && m.Connection == other.Connection && m.Identity == other.Identity
+}
+
+// ParseMarker finds the marker at the end of a description.
+func ParseMarker(description string) (Marker, bool) {
+	description = strings.TrimRight(description, " \t\r\n")
+	start := strings.LastIndex(description, "[")
+	if start < 0 || !strings.HasSuffix(description, "]") {
+		return Marker{}, false
+	}
+	fields := strings.Fields(description[start+1 : len(description)-1])
+	if len(fields) != 5 || fields[0] != "afi1" {
+		return Marker{}, false
+	}
+	generation, err := strconv.Atoi(fields[4])
+	if err != nil || generation < 1 {
+		return Marker{}, false
+	}
+	return Marker{
+		Broker:     BrokerID(fields[1]),
+		Connection: ConnectionID(fields[2]),
+		Identity:   ID(fields[3]),
+		Generation: generation,
+	}, true
+}

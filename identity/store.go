@@ -1,0 +1,81 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"airflow-identity/audit"
+)
+
+// Store keeps the rows. Everything that decides anything happens inside Within,
+// under the row locks that Tx takes; what is read outside is only for waiting
+// and for telling.
+type Store interface {
+	// Within runs fn in one transaction, read committed. It is repeated as a
+	// whole if the database gives it up for a deadlock or a lost race, so fn
+	// may run more than once and must start from nothing each time. An error
+	// of fn rolls back and is returned as it is. Any other error leaves it
+	// unknown whether the commit happened: read again before relying on either.
+	Within(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
+
+	// Claim leases up to limit identities that are due by now, the engine's
+	// clock, and that nobody holds by the database's, in the order of lane and
+	// due time. Each claim raises the epoch, which fences the former holder.
+	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Lease, error)
+	// NextDue tells when the earliest row that nobody holds is due; false if none is.
+	NextDue(ctx context.Context) (time.Time, bool, error)
+
+	// Instance, Binding and View read without locks: the newest row of that guid.
+	Instance(ctx context.Context, guid InstanceGUID) (Instance, bool, error)
+	Binding(ctx context.Context, guid BindingGUID) (Binding, bool, error)
+	View(ctx context.Context, id ID) (View, error)
+	// LiveBindings counts an instance's bindings that are not removed.
+	LiveBindings(ctx context.Context, instance RowID) (int, error)
+
+	// Purge deletes tombstones older than before; events stay.
+	Purge(ctx context.Context, before time.Time) error
+}
+
+// Tx is one transaction. Locks are taken in one order: space, instance,
+// connection ids, bindings, identities. Whoever needs several takes them so.
+type Tx interface {
+	// LockSpace serialises provisions in a space.
+	LockSpace(ctx context.Context, space SpaceGUID) error
+	// Instance locks and gives the newest row of that guid; nil if there is none.
+	Instance(ctx context.Context, guid InstanceGUID) (*Instance, error)
+	// Reserve locks the row of a connection id, making it if there is none.
+	Reserve(ctx context.Context, airflow AirflowURL, id ConnectionID, space SpaceGUID) (*Reservation, error)
+	// LockReservations locks those that an instance's identities hold, in order.
+	LockReservations(ctx context.Context, instance RowID) error
+	// Binding gives the newest row of that guid, without a lock: its identity's
+	// view locks it. nil if there is none.
+	Binding(ctx context.Context, guid BindingGUID) (*Binding, error)
+	// Bindings gives an instance's bindings that are not removed.
+	Bindings(ctx context.Context, instance RowID) ([]Binding, error)
+	// Identity reads an identity without locks.
+	Identity(ctx context.Context, id ID) (*Identity, error)
+	// View locks an identity with its connection id and bindings, and reads them.
+	View(ctx context.Context, id ID) (*View, error)
+	// Clock is the database's.
+	Clock(ctx context.Context) (time.Time, error)
+
+	InsertInstance(ctx context.Context, instance Instance) error
+	MarkRemoving(ctx context.Context, instance RowID, at time.Time) error
+	// InsertView writes a new identity, its first binding and its reservation.
+	InsertView(ctx context.Context, view View) error
+	// SaveView writes what may change of an identity, its bindings and its
+	// reservation, if the lease's epoch is still the one given.
+	SaveView(ctx context.Context, view View, epoch int64) error
+	// Record writes events, in this transaction. An id that is there already
+	// is left as it is.
+	Record(ctx context.Context, events ...audit.Event) error
+}
+
+// Lease is the right to act for one identity until it ends.
+type Lease struct {
+	ID    ID
+	Epoch int64
+	// Until is when it ends by this process's clock, counted from before the
+	// statement that took it was sent. No byte of a call is written past it.
+	Until time.Time
+}

@@ -1,0 +1,201 @@
+package identity
+
+import (
+	"fmt"
+	"time"
+
+	"airflow-identity/audit"
+
+	"github.com/google/uuid"
+)
+
+// result is what a step came to.
+type result struct {
+	step    Step
+	outcome Outcome
+	err     error
+	event   uuid.UUID // so that a repeated transaction records it once
+	// wish is the version of the wish that the step was decided under.
+	wish int64
+}
+
+// turn is one turn of converge, in memory, on a view that the caller has locked
+// and will save: outcomes of the former steps, what follows from them, the next
+// steps and their intents. With no steps the lease is released. stop: whoever
+// asked has gone, or the process is stopping: what was learnt is written, and
+// the rest is left to whoever comes next, at once.
+func (e *Engine) turn(v *View, env Environment, results []result, now time.Time, stop bool) ([]Step, []audit.Event) {
+	events := e.apply(v, env, results, now)
+	events = append(events, e.settle(v, now)...)
+
+	d := next(*v, now)
+	if pause := backOff(v, results); pause > 0 {
+		d = decision{wait: max(pause, d.wait)}
+	}
+	if stop && len(d.steps) > 0 {
+		d = decision{wait: time.Nanosecond}
+	}
+	if len(d.steps) == 0 {
+		v.release(d.wait, now)
+		return nil, events
+	}
+	e.intend(v, env, d.steps)
+	return d.steps, events
+}
+
+// apply writes outcomes down.
+func (e *Engine) apply(v *View, env Environment, results []result, now time.Time) []audit.Event {
+	var events []audit.Event
+	for _, r := range results {
+		thing, m := r.step.before.after(r.step.Act, r.outcome, env.patience(r.step.Thing).Quiet, v.Clock)
+		v.setThing(r.step.Thing, thing)
+		v.Identity.LastError = ""
+		if r.err != nil {
+			v.Identity.LastError = fmt.Sprintf("%s %s: %s: %v", r.step.Act, r.step.Thing, r.outcome, r.err)
+		}
+		if m.fails {
+			events = append(events, e.refuse(v, failureOf(r.step.Thing, r.outcome, v.Identity), now)...)
+		}
+		if m.again && r.step.Act == Take && r.step.Thing == TheConnection && v.Reservation.DebtSince == nil {
+			v.Reservation.DebtSince = &now
+		}
+		event := e.event(*v, string(r.step.Thing)+"."+string(r.step.Act), string(r.outcome))
+		event.ID, event.Reason = r.event, string(r.step.Reason)
+		events = append(events, event)
+	}
+	return events
+}
+
+// refuse fails every create that is not finished: a definite refusal before the
+// identity was ever whole.
+func (e *Engine) refuse(v *View, failure Failure, now time.Time) []audit.Event {
+	var events []audit.Event
+	for i := range v.Bindings {
+		if b := &v.Bindings[i]; b.Live(now) && b.SucceededAt == nil {
+			b.fail(failure, now)
+			events = append(events, e.failed(*v, *b))
+		}
+	}
+	return events
+}
+
+func failureOf(thing ThingName, outcome Outcome, i Identity) Failure {
+	switch {
+	case outcome == Foreign:
+		return Failure{FailedTaken, fmt.Sprintf("Airflow of environment %s already has a connection %q that this broker did not make", i.Environment, i.Connection)}
+	case thing == TheClient && outcome == Differs:
+		return Failure{FailedRefused, fmt.Sprintf("UAA of environment %s granted other authorities than were asked for", i.Environment)}
+	case thing == TheClient:
+		return Failure{FailedRefused, fmt.Sprintf("UAA of environment %s refused to make the client", i.Environment)}
+	default:
+		return Failure{FailedRefused, fmt.Sprintf("Airflow of environment %s refused the connection %q", i.Environment, i.Connection)}
+	}
+}
+
+// settle writes down what follows from the view: creates that are whole or late,
+// the end of the identity, bindings and an id that nothing is left of.
+func (e *Engine) settle(v *View, now time.Time) []audit.Event {
+	var events []audit.Event
+	for i := range v.Bindings {
+		b := &v.Bindings[i]
+		if b.SucceededAt != nil || b.FailedAt != nil || b.UnboundAt != nil || b.RemovedAt != nil {
+			continue
+		}
+		switch {
+		case !b.Live(now):
+			b.fail(lateFailure, now)
+			events = append(events, e.failed(*v, *b))
+		case v.Identity.EndedAt == nil && v.whole():
+			b.SucceededAt = &now
+			v.Reservation.Holder = v.Identity.Holder
+			v.Reservation.Space = v.Instance.Space
+			events = append(events, e.bindingEvent(*v, *b, "bind", "done"))
+		}
+	}
+	if v.Wish(now) == Wanted {
+		return events
+	}
+	if v.Identity.EndedAt == nil {
+		v.Identity.EndedAt = &now
+	}
+	if v.settledForPlatform() {
+		for i := range v.Bindings {
+			if b := &v.Bindings[i]; b.RemovedAt == nil {
+				b.RemovedAt = &now
+				events = append(events, e.bindingEvent(*v, *b, "unbind", "done"))
+			}
+		}
+	}
+	if v.clean() && v.Identity.CleanAt == nil {
+		v.Identity.CleanAt = &now
+		v.Identity.Secret = Secret{}
+		v.Identity.Attempt = 0
+		v.Reservation.Identity = ""
+		v.Reservation.ReleasedAt = &now
+		v.Reservation.DebtSince = nil
+		events = append(events, e.event(*v, "identity.removed", "done"))
+	}
+	return events
+}
+
+// backOff tells how long to wait before the same is tried again; 0 if the last
+// round was not in vain or its wish is no longer the row's.
+func backOff(v *View, results []result) time.Duration {
+	for _, r := range results {
+		if moveOf(r.step.Act, r.outcome).again && r.wish == v.Identity.WishVersion {
+			v.Identity.Attempt++
+			return pauseAfter(v.Identity.Attempt)
+		}
+	}
+	if len(results) > 0 {
+		v.Identity.Attempt = 0
+	}
+	return 0
+}
+
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = time.Minute
+)
+
+// pauseAfter is the back-off after that many rounds in vain: it doubles, and
+// ends at a minute.
+func pauseAfter(attempt int) time.Duration {
+	pause := firstPause
+	for ; attempt > 1 && pause < longestPause; attempt-- {
+		pause *= 2
+	}
+	return min(pause, longestPause)
+}
+
+// intend writes the intents of the steps, and the lease under which they run.
+// If nothing more is ever heard of them, the quiet time counts from its end.
+func (e *Engine) intend(v *View, env Environment, steps []Step) {
+	v.Identity.LeaseUntil = v.Clock.Add(e.lease)
+	for _, s := range steps {
+		if s.Act == Look {
+			continue
+		}
+		v.setThing(s.Thing, Thing{
+			Phase:      s.Act.intent(s.before.Phase),
+			QuietUntil: latest(s.before.QuietUntil, v.Identity.LeaseUntil.Add(env.patience(s.Thing).Quiet)),
+		})
+	}
+}
+
+// release ends the lease and says when to look again. A create that is not
+// whole is looked at by its finish_by at the latest.
+func (v *View) release(wait time.Duration, now time.Time) {
+	v.Identity.LeaseUntil = v.Clock
+	v.Identity.DueAt = nil
+	if wait > 0 {
+		due := now.Add(wait)
+		v.Identity.DueAt = &due
+	}
+	for _, b := range v.Bindings {
+		if b.SucceededAt == nil && b.Live(now) && (v.Identity.DueAt == nil || b.FinishBy.Before(*v.Identity.DueAt)) {
+			due := b.FinishBy
+			v.Identity.DueAt = &due
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package identity
+
+import "time"
+
+// View is all that is known of one identity, read together. What is derived
+// from it is derived here and stored nowhere.
+type View struct {
+	Identity    Identity
+	Bindings    []Binding
+	Reservation Reservation
+	Instance    Instance
+	// Clock is the database's, by which leases and quiet times are measured.
+	Clock time.Time
+}
+
+// Wish is what the row says should be.
+type Wish string
+
+const (
+	Wanted   Wish = "wanted"
+	Unwanted Wish = "unwanted"
+)
+
+// Wish is wanted as long as a live binding refers to the identity and it has
+// not ended.
+func (v View) Wish(now time.Time) Wish {
+	if v.Identity.EndedAt != nil {
+		return Unwanted
+	}
+	for _, b := range v.Bindings {
+		if b.Live(now) {
+			return Wanted
+		}
+	}
+	return Unwanted
+}
+
+// whole tells whether everything that was asked for is there.
+func (v View) whole() bool {
+	return v.Identity.Client.Phase == Present && v.Identity.Published.Phase == Present
+}
+
+// clean tells whether nothing is left anywhere.
+func (v View) clean() bool {
+	return v.Identity.Client.Phase.clean() && v.Identity.Published.Phase.clean()
+}
+
+// settledForPlatform tells whether a removal may be reported as done: the client
+// is gone, and the connection too unless it is a debt.
+func (v View) settledForPlatform() bool {
+	return v.Identity.Client.Phase.clean() &&
+		(v.Identity.Published.Phase.clean() || v.Reservation.DebtSince != nil)
+}
+
+// thing gives one of the identity's things, with its quiet time in place.
+func (v View) thing(name ThingName) Thing {
+	if name == TheClient {
+		return v.Identity.Client
+	}
+	t := v.Identity.Published
+	t.QuietUntil = time.Time{}
+	if v.Reservation.QuietUntil != nil {
+		t.QuietUntil = *v.Reservation.QuietUntil
+	}
+	return t
+}
+
+func (v *View) setThing(name ThingName, t Thing) {
+	if name == TheClient {
+		v.Identity.Client = t
+		return
+	}
+	v.Identity.Published = Thing{Phase: t.Phase}
+	v.Reservation.QuietUntil = nil
+	if !t.QuietUntil.IsZero() {
+		v.Reservation.QuietUntil = &t.QuietUntil
+	}
+}
+
+// marker is the one that this identity's connection carries.
+func (v View) marker(broker BrokerID) Marker {
+	return Marker{
+		Broker:     broker,
+		Connection: v.Identity.Connection,
+		Identity:   v.Identity.ID,
+		Generation: v.Identity.Generation,
+	}
+}
+
+// binding finds one of the identity's bindings.
+func (v *View) binding(row RowID) *Binding {
+	for i := range v.Bindings {
+		if v.Bindings[i].Row == row {
+			return &v.Bindings[i]
+		}
+	}
+	return nil
+}
+
+// leased tells whether somebody holds the row.
+func (v View) leased() bool { return v.Identity.LeaseUntil.After(v.Clock) }
+
+// wishChanged makes the row due and forgets what was waited for: the back-off
+// belonged to the former wish.
+func (v *View) wishChanged(now time.Time) {
+	v.Identity.WishVersion++
+	v.Identity.Attempt = 0
+	v.Identity.DueAt = &now
+}
+
+// unbind writes the wish that a binding be gone. Written again it only makes
+// the row due again.
+func (v *View) unbind(row RowID, now time.Time) {
+	if b := v.binding(row); b.UnboundAt == nil {
+		b.UnboundAt = &now
+	}
+	v.wishChanged(now)
+}
+
+// fail writes that a create will never be whole.
+func (b *Binding) fail(failure Failure, now time.Time) {
+	b.FailedAt, b.Failure = &now, failure
+}

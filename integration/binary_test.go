@@ -1,0 +1,143 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary builds the real program once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "airflow-identity-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "airflow-identity")
+	if out, err := exec.Command("go", "build", "-o", path, "../cmd/airflow-identity").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// program is a broker as a process of its own.
+type program struct {
+	*platform
+	w        *world
+	port     string
+	database string
+	config   string
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// program starts the real binary on the world's rows. database may lead through
+// something that stands between; "" is the world's own.
+func (w *world) program(database string) *program {
+	w.t.Helper()
+	if database == "" {
+		database = w.url
+	}
+	p := &program{w: w, port: freePort(w.t), database: database, config: filepath.Join(w.t.TempDir(), "config.yml")}
+	p.platform = w.platform("http://127.0.0.1:" + p.port)
+	if err := os.WriteFile(p.config, []byte(w.configFile()), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(p.kill)
+	p.start()
+	return p
+}
+
+func (w *world) configFile() string {
+	return fmt.Sprintf(`offering: {id: %s}
+sealing_keyset: env:SEALING_KEYSET
+budget: %s
+environments:
+  prod:
+    uaa: {url: %s, client_id: airflow-identity, client_auth: {secret: env:UAA_SECRET}, timeout: %s}
+    airflow: {url: %s, auth: {kind: password, username: broker, password: env:AIRFLOW_PASSWORD}, timeout: %s}
+plans:
+- id: %s
+  name: prod
+  environment: prod
+  description: identities for production DAGs
+  default_authorities: [orders.read]
+  allow: {authorities: ["orders.*", "{{org}}.{{space}}.*"], connection_ids: ["{{org}}_*", "orders_*"]}
+`, offeringID, w.options.budget, w.prod().uaa.URL(), w.options.timeout, w.prod().airflow.URL(), w.options.timeout, prodPlan)
+}
+
+func (p *program) start() {
+	p.w.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve", "--config", p.config)
+	cmd.Env = append(os.Environ(),
+		"PORT="+p.port, "DATABASE_URL="+p.database, "LOG_LEVEL=debug",
+		"SEALING_KEYSET="+p.w.keyset.Reveal(), "UAA_SECRET="+uaaSecret, "AIRFLOW_PASSWORD="+airflowPass,
+		"SECURITY_USER_NAME="+brokerUser, "SECURITY_USER_PASSWORD="+brokerPass)
+	cmd.Stdout, cmd.Stderr = p.w.log, p.w.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		p.w.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	p.mu.Lock()
+	p.cmd, p.exited = cmd, exited
+	p.mu.Unlock()
+	go func() {
+		_ = cmd.Wait() // killed is how most of them end
+		close(exited)
+	}()
+	ready := p.w.eventually(20*time.Second, func() bool {
+		response, err := http.Get(p.base + "/readyz")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	if !ready {
+		p.w.t.Fatalf("the broker did not become ready: %s", p.w.log.String())
+	}
+}
+
+// kill ends the process as the platform does when it has no more patience.
+func (p *program) kill() { p.signal(syscall.SIGKILL) }
+
+func (p *program) signal(s syscall.Signal) {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.w.t.Errorf("sending %s: %v", s, err)
+	}
+	<-exited
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

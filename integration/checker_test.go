@@ -1,0 +1,410 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"airflow-identity/identity"
+	"airflow-identity/integration/standin/airflow"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// settleWithin bounds how long the world may take to come to rest after a test
+// has done its worst: a lease that has to lapse, then quiet times.
+const settleWithin = 45 * time.Second
+
+// check waits until nothing is under way and then goes over the whole world: rows,
+// UAA, Airflow and events. Its parts are the invariants of package identity, by
+// number.
+func (w *world) check() {
+	w.t.Helper()
+	for _, problem := range w.problems() {
+		w.t.Error(problem)
+	}
+}
+
+// problems is check for tests that expect some.
+func (w *world) problems() []string {
+	w.t.Helper()
+	c := &checker{w: w}
+	if !w.settle() {
+		c.report(0, "the world did not come to rest within %s: %s", settleWithin, w.restless())
+	}
+	c.load()
+	c.boundIsWhole()         // 1
+	c.nothingWithoutARow()   // 2
+	c.removedIsGone()        // 3
+	c.nothingTwice()         // 4
+	c.foreignIsUntouched()   // 5
+	c.reservationsAreTrue()  // 6
+	c.everythingIsAnEvent()  // 7
+	c.noSecretAnywhereElse() // 7
+	return c.found
+}
+
+const sqlRestless = `SELECT count(*) FROM identity WHERE lease_until > clock_timestamp() OR due_at IS NOT NULL`
+
+// settle waits until no row is leased and none is due. Debts are for ever, so a
+// test with an Airflow that stays down does not call it.
+func (w *world) settle() bool {
+	return w.eventually(settleWithin, func() bool {
+		var n int
+		return w.pool.QueryRow(context.Background(), sqlRestless).Scan(&n) == nil && n == 0
+	})
+}
+
+func (w *world) restless() string {
+	rows, err := w.pool.Query(context.Background(),
+		`SELECT id || ' client=' || client_phase || ' connection=' || connection_phase || ' attempt=' || attempt || ' ' || last_error FROM identity WHERE due_at IS NOT NULL`)
+	if err != nil {
+		return err.Error()
+	}
+	texts, _ := pgx.CollectRows(rows, pgx.RowTo[string])
+	return strings.Join(texts, "; ")
+}
+
+// eventually polls a condition that another process makes true.
+func (w *world) eventually(within time.Duration, condition func() bool) bool {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			return condition()
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+type checker struct {
+	w          *world
+	found      []string
+	broker     identity.BrokerID
+	identities map[identity.ID]identityRow
+	bindings   []bindingRow
+}
+
+type identityRow struct {
+	ID             identity.ID
+	Environment    identity.EnvironmentName
+	Granted        []string
+	TokenURL       string
+	Connection     string
+	Client, Posted string // phases
+	Generation     int
+	Sealed         bool
+	Ended, Clean   bool
+	Debt           bool
+}
+
+type bindingRow struct {
+	GUID                                string
+	Identity                            identity.ID
+	Succeeded, Failed, Unbound, Removed bool
+}
+
+func (b bindingRow) live() bool { return b.Succeeded && !b.Failed && !b.Unbound && !b.Removed }
+
+func (c *checker) report(invariant int, format string, args ...any) {
+	c.found = append(c.found, fmt.Sprintf("invariant %d: ", invariant)+fmt.Sprintf(format, args...))
+}
+
+func (c *checker) load() {
+	ctx := context.Background()
+	if err := c.w.pool.QueryRow(ctx, `SELECT id FROM broker`).Scan(&c.broker); err != nil {
+		c.w.t.Fatal(err)
+	}
+	rows, err := c.w.pool.Query(ctx, `SELECT y.id, y.environment, y.granted, y.token_url, y.connection, y.client_phase, y.connection_phase,
+		y.generation, y.secret IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, c.debt_since IS NOT NULL AND c.identity = y.id
+		FROM identity y JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[identityRow])
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	c.identities = map[identity.ID]identityRow{}
+	for _, row := range all {
+		c.identities[row.ID] = row
+	}
+	rows, err = c.w.pool.Query(ctx, `SELECT guid, identity, succeeded_at IS NOT NULL, failed_at IS NOT NULL, unbound_at IS NOT NULL, removed_at IS NOT NULL FROM binding`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	if c.bindings, err = pgx.CollectRows(rows, pgx.RowToStructByPos[bindingRow]); err != nil {
+		c.w.t.Fatal(err)
+	}
+}
+
+// 1. A binding that was made has exactly one client and one connection, and the
+// connection's secret is accepted by UAA.
+func (c *checker) boundIsWhole() {
+	for _, b := range c.bindings {
+		if !b.live() {
+			if !b.Removed {
+				c.report(1, "binding %s is neither live nor removed: %+v", b.GUID, b)
+			}
+			continue
+		}
+		row := c.identities[b.Identity]
+		env := c.w.envs[row.Environment]
+		client, found := env.uaa.Client(string(row.ID.ClientID()))
+		if !found {
+			c.report(1, "binding %s: client %s is not in UAA", b.GUID, row.ID.ClientID())
+			continue
+		}
+		granted := slices.Sorted(slices.Values(row.Granted))
+		if !slices.Equal(client.Authorities, granted) || client.Secrets != 1 || !slices.Equal(client.GrantTypes, []string{"client_credentials"}) {
+			c.report(1, "binding %s: client is %+v, want authorities %v and one secret", b.GUID, client, granted)
+		}
+		connection, found := env.airflow.Connection(row.Connection)
+		if !found {
+			c.report(1, "binding %s: connection %s is not in Airflow", b.GUID, row.Connection)
+			continue
+		}
+		marker, _ := identity.ParseMarker(connection.Description)
+		wantMarker := identity.Marker{Broker: c.broker, Connection: identity.ConnectionID(row.Connection), Identity: row.ID, Generation: row.Generation}
+		if connection.ConnType != "http" || connection.Host != row.TokenURL || connection.Login != string(row.ID.ClientID()) || marker != wantMarker {
+			c.report(1, "binding %s: connection is %s %s %s %+v, want http %s %s %+v", b.GUID,
+				connection.ConnType, connection.Host, connection.Login, marker, row.TokenURL, row.ID.ClientID(), wantMarker)
+		}
+		if status := tokenStatus(connection.Host, connection.Login, connection.Password); status != http.StatusOK {
+			c.report(1, "binding %s: UAA answers %d to the connection's secret", b.GUID, status)
+		}
+	}
+}
+
+// tokenStatus asks for a token as a stock HttpHook does.
+func tokenStatus(endpoint, id, secret string) int {
+	request, err := http.NewRequest(http.MethodPost, endpoint, strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
+	if err != nil {
+		return 0
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(id, secret)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// 2. No client or connection of ours exists without a row that wants it, or a debt
+// that names it.
+func (c *checker) nothingWithoutARow() {
+	for name, env := range c.w.envs {
+		for _, id := range env.uaa.ClientIDs() {
+			uuid, ours := strings.CutPrefix(id, "afi-")
+			if !ours {
+				continue
+			}
+			if row, found := c.identities[identity.ID(uuid)]; !found || row.Environment != name || row.Ended {
+				c.report(2, "client %s is in the UAA of %s without a row that wants it", id, name)
+			}
+		}
+		for _, id := range env.airflow.ConnectionIDs() {
+			connection, _ := env.airflow.Connection(id)
+			marker, ours := identity.ParseMarker(connection.Description)
+			if !ours || marker.Broker != c.broker {
+				continue
+			}
+			row, found := c.identities[marker.Identity]
+			if !found || row.Environment != name || row.Connection != id || row.Ended && !row.Debt {
+				c.report(2, "connection %s is in the Airflow of %s without a row that wants it", id, name)
+			}
+		}
+	}
+}
+
+// 3. A binding that is removed has left neither client nor connection, but for a
+// debt; its secret is no longer in the database.
+func (c *checker) removedIsGone() {
+	for _, row := range c.identities {
+		if !row.Ended {
+			continue
+		}
+		if !row.Clean && !row.Debt {
+			c.report(3, "identity %s has ended and is not clean: client %s, connection %s", row.ID, row.Client, row.Posted)
+		}
+		if row.Clean && row.Sealed {
+			c.report(3, "identity %s is gone and its secret is still in its row", row.ID)
+		}
+	}
+}
+
+// 4. Nothing was made twice.
+func (c *checker) nothingTwice() {
+	held := map[identity.EnvironmentName]map[string]int{}
+	for _, row := range c.identities {
+		if held[row.Environment] == nil {
+			held[row.Environment] = map[string]int{}
+		}
+		held[row.Environment][row.Connection]++
+	}
+	for name, env := range c.w.envs {
+		for id, n := range env.uaa.Creates() {
+			if n > 1 {
+				c.report(4, "client %s was made %d times", id, n)
+			}
+		}
+		for id, n := range env.airflow.Creates() {
+			if n > held[name][id] {
+				c.report(4, "connection %s was posted %d times by %d identities", id, n, held[name][id])
+			}
+		}
+	}
+	live := map[string]int{}
+	for _, b := range c.bindings {
+		if b.live() {
+			live[b.GUID]++
+		}
+	}
+	for guid, n := range live {
+		if n > 1 {
+			c.report(4, "binding %s is live %d times", guid, n)
+		}
+	}
+}
+
+// 5. A connection that is not ours is as it was.
+func (c *checker) foreignIsUntouched() {
+	for name, connections := range c.w.foreign {
+		for _, want := range connections {
+			if got, found := c.w.envs[name].airflow.Connection(want.ConnectionID); !found || got != want {
+				c.report(5, "connection %s of somebody else is %+v, want %+v", want.ConnectionID, got, want)
+			}
+		}
+	}
+}
+
+// putForeign puts somebody else's connection into an Airflow.
+func (w *world) putForeign(name identity.EnvironmentName, connection airflow.Connection) {
+	w.envs[name].airflow.PutConnection(connection)
+	kept, _ := w.envs[name].airflow.Connection(connection.ConnectionID)
+	w.foreign[name] = append(w.foreign[name], kept)
+}
+
+// 6. A connection id has at most one holder, and one that is free says so.
+func (c *checker) reservationsAreTrue() {
+	rows, err := c.w.pool.Query(context.Background(), `SELECT id, coalesce(identity, ''), debt_since IS NOT NULL FROM connection`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	type reservation struct {
+		ID       string
+		Identity identity.ID
+		Debt     bool
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reservation])
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	holders := map[identity.ID]bool{}
+	for _, r := range all {
+		row, found := c.identities[r.Identity]
+		switch {
+		case r.Identity == "" && r.Debt:
+			c.report(6, "connection id %s is free and in debt", r.ID)
+		case r.Identity != "" && (!found || row.Clean || row.Connection != r.ID):
+			c.report(6, "connection id %s is held by identity %s, which does not hold it", r.ID, r.Identity)
+		}
+		holders[r.Identity] = true
+	}
+	for id, row := range c.identities {
+		if !row.Clean && !holders[id] {
+			c.report(6, "identity %s is not clean and its connection id is not reserved for it", id)
+		}
+	}
+}
+
+// 7. Every outcome of a remote call is an event, every change of a binding is one.
+func (c *checker) everythingIsAnEvent() {
+	ctx := context.Background()
+	rows, err := c.w.pool.Query(ctx, `SELECT e.leaf, e.id::text, e.action, e.outcome, e.binding, e.identity, p.event IS NOT NULL
+		FROM event e LEFT JOIN pending p ON p.event = e.id`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	type eventRow struct {
+		Leaf                                   []byte
+		ID, Action, Outcome, Binding, Identity string
+		Pending                                bool
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[eventRow])
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, e := range all {
+		var leaf struct {
+			V       int                                `json:"v"`
+			ID      string                             `json:"id"`
+			Action  string                             `json:"action"`
+			Outcome string                             `json:"outcome"`
+			Where   struct{ Identity, Binding string } `json:"where"`
+		}
+		if err := json.Unmarshal(e.Leaf, &leaf); err != nil || leaf.V != 1 || leaf.ID != e.ID || leaf.Action != e.Action ||
+			leaf.Outcome != e.Outcome || leaf.Where.Identity != e.Identity || leaf.Where.Binding != e.Binding || bytes.ContainsRune(e.Leaf, '\n') {
+			c.report(7, "event %s: columns and leaf differ: %s", e.ID, e.Leaf)
+		}
+		if !e.Pending {
+			c.report(7, "event %s is neither sealed nor pending", e.ID)
+		}
+		seen[e.Identity+" "+e.Action+" "+e.Outcome]++
+		seen[e.Binding+"/"+e.Action+"/"+e.Outcome]++
+	}
+	for _, b := range c.bindings {
+		id := string(b.Identity)
+		expect := map[string]bool{
+			b.GUID + "/bind/":             true, // it was asked for
+			b.GUID + "/bind/done":         b.Succeeded,
+			b.GUID + "/bind/failed":       b.Failed,
+			b.GUID + "/unbind/":           b.Unbound,
+			b.GUID + "/unbind/done":       b.Removed,
+			id + " client.make done":      false, // the reply may have been lost
+			id + " identity.removed done": c.identities[b.Identity].Clean,
+		}
+		for event, due := range expect {
+			if due && seen[event] == 0 {
+				c.report(7, "binding %s: no event %q", b.GUID, event)
+			}
+		}
+	}
+}
+
+func (c *checker) noSecretAnywhereElse() {
+	rows, err := c.w.pool.Query(context.Background(), `SELECT convert_from(leaf, 'UTF8') FROM event`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	leaves, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	rows, err = c.w.pool.Query(context.Background(), `SELECT y::text FROM identity y UNION ALL SELECT c::text FROM connection c`)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	c.w.leaks.search(func(found string) { c.report(7, "%s", found) }, map[string]string{
+		"the logs":   c.w.log.String(),
+		"the events": strings.Join(leaves, "\n"),
+		"the rows":   strings.Join(texts, "\n"),
+	})
+}

@@ -1,0 +1,177 @@
+//go:build unix
+
+package real
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// AirflowConfig says how to start an Airflow. Every zero value does.
+type AirflowConfig struct {
+	// Cache is the folder that Install filled; "" means Cache().
+	Cache string
+	// Dir is the working folder, AIRFLOW_HOME, with the log; "" means a temporary one.
+	Dir string
+	// User is the broker's login in the role "op", which may edit connections; ""
+	// means "broker". An empty password means a random one.
+	User, Password string
+}
+
+// Airflow is a running API server on SQLite. It has no scheduler and no worker: a
+// DAG is run by RunCLI, a line of a task by RunPython.
+type Airflow struct {
+	*server
+	URL            string
+	User, Password string
+
+	python string
+	env    []string
+}
+
+// StartAirflow starts an Airflow and returns when it answers, which takes some
+// fifteen seconds. The context bounds the start alone.
+func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) {
+	venv, err := installed(c.Cache, airflowName)
+	if err != nil {
+		return nil, fmt.Errorf("start Airflow: %w", err)
+	}
+	server, err := newServer(c.Dir, "airflow")
+	if err != nil {
+		return nil, fmt.Errorf("start Airflow: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("start Airflow: %w", err), server.Stop())
+		}
+	}()
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+
+	airflow := &Airflow{
+		server:   server,
+		URL:      "http://127.0.0.1:" + strconv.Itoa(port),
+		User:     c.User,
+		Password: c.Password,
+		python:   airflowPython(venv),
+	}
+	if airflow.User == "" {
+		airflow.User = "broker"
+	}
+	if airflow.Password == "" {
+		airflow.Password = random()
+	}
+	if err := airflow.configure(venv, port); err != nil {
+		return nil, err
+	}
+	if _, err := airflow.RunCLI(ctx, nil, "db", "migrate"); err != nil {
+		return nil, err
+	}
+	// As a module, and not by the script of that name, whose first line cannot hold
+	// a path that is long or has a space in it.
+	if err := server.launch(airflow.env, airflow.python, "-m", "airflow", "api-server"); err != nil {
+		return nil, err
+	}
+	if err := server.awaitReady(ctx, airflow.URL+"/api/v2/monitor/health"); err != nil {
+		return nil, err
+	}
+	return airflow, nil
+}
+
+func (a *Airflow) configure(venv string, port int) error {
+	logins, err := json.Marshal(map[string]string{a.User: a.Password})
+	if err != nil {
+		return fmt.Errorf("write down Airflow's logins: %w", err)
+	}
+	passwords, err := a.file("passwords.json", string(logins))
+	if err != nil {
+		return err
+	}
+	dags := filepath.Join(a.dir, "dags")
+	if err := os.MkdirAll(dags, 0o755); err != nil {
+		return fmt.Errorf("make the DAGs' folder: %w", err)
+	}
+	var fernet [32]byte
+	crand.Read(fernet[:]) // never fails
+
+	a.env = append(cleanEnvironment(),
+		"PATH="+filepath.Join(venv, "bin")+":"+os.Getenv("PATH"),
+		"NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost",
+		"AIRFLOW_HOME="+a.dir,
+		"AIRFLOW__API__BASE_URL="+a.URL,
+		"AIRFLOW__API__HOST=127.0.0.1",
+		"AIRFLOW__API__PORT="+strconv.Itoa(port),
+		"AIRFLOW__API__SECRET_KEY="+random(),
+		"AIRFLOW__API__WORKERS=1",
+		"AIRFLOW__API_AUTH__JWT_SECRET="+random()+random()+random(), // 64 bytes at least
+		"AIRFLOW__CORE__DAGS_FOLDER="+dags,
+		"AIRFLOW__CORE__FERNET_KEY="+base64.URLEncoding.EncodeToString(fernet[:]),
+		"AIRFLOW__CORE__LOAD_EXAMPLES=False",
+		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE="+passwords,
+		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="+a.User+":op",
+		"AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS=False",
+		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///"+filepath.Join(a.dir, "airflow.db"),
+		"AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING",
+	)
+	return nil
+}
+
+// cleanEnvironment is ours without what would configure an Airflow or a Python.
+func cleanEnvironment() []string {
+	var kept []string
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		switch {
+		case strings.HasPrefix(name, "AIRFLOW"), strings.HasPrefix(name, "PYTHON"), strings.HasPrefix(name, "VIRTUAL_ENV"),
+			name == "PATH", strings.EqualFold(name, "no_proxy"):
+		default:
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+// RunPython runs a script in Airflow's own Python, with its configuration and
+// database, and gives what it printed. env adds to the environment, "NAME=value".
+//
+// It stands for a line of a task, outside any DAG: an Airflow 3 task asks the API
+// server for its connections, and a script that says it is the server may look them
+// up itself. That variable is internal to Airflow; it is for tests, not for users.
+func (a *Airflow) RunPython(ctx context.Context, script string, env ...string) (stdout string, err error) {
+	all := append(a.with(env), "_AIRFLOW_PROCESS_CONTEXT=server")
+	stdout, err = a.runToEnd(ctx, all, a.python, "-c", script)
+	if err != nil {
+		return stdout, fmt.Errorf("run a script in Airflow's Python: %w", err)
+	}
+	return stdout, nil
+}
+
+// WriteDAG puts a file into the DAGs' folder, in place of one of the same name.
+func (a *Airflow) WriteDAG(name, source string) error {
+	_, err := a.file(filepath.Join("dags", name), source)
+	return err
+}
+
+// RunCLI runs `airflow` with these arguments, such as "dags", "test", "my_dag" or
+// "tasks", "test", "my_dag", "my_task", and gives what it printed.
+func (a *Airflow) RunCLI(ctx context.Context, env []string, arguments ...string) (stdout string, err error) {
+	stdout, err = a.runToEnd(ctx, a.with(env), a.python, append([]string{"-m", "airflow"}, arguments...)...)
+	if err != nil {
+		return stdout, fmt.Errorf("run airflow %s: %w", strings.Join(arguments, " "), err)
+	}
+	return stdout, nil
+}
+
+func (a *Airflow) with(env []string) []string {
+	return append(a.env[:len(a.env):len(a.env)], env...)
+}

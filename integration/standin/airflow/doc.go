@@ -1,0 +1,32 @@
+// Package airflow is a stand-in of Airflow 3.3.2 with its simple auth manager, as it
+// was measured (reference: Airflow, measured): an HTTP server on loopback that keeps
+// the real one's rules for the calls a broker makes, and answers its statuses and
+// bodies. A refused body is echoed as `input`, with the password in it, as there.
+//
+//	call                                    who
+//	POST /auth/token, /auth/token/cli       everybody who knows a login
+//	POST /api/v2/connections                role op or admin
+//	GET, DELETE /api/v2/connections/{id}    role op or admin
+//	GET /api/v2/version                     everybody
+//	GET /api/v2/monitor/health              everybody
+//	GET /execution/connections/{id}         a running task, see [Server.TaskToken]
+//
+// Reads of the API show "***" for a password and for the values in extra whose key
+// looks secret. Only a task reads them in clear.
+//
+// # Left out
+//
+//	what                                       instead
+//	PATCH, list, bulk, test, defaults          501 that names itself a stand-in
+//	DAGs, variables, pools, event log          501
+//	the UI                                     any other GET is an empty page
+//	multi_team                                 off: a team_name is refused
+//	secrets backends, AIRFLOW_CONN_ variables  none; the metastore is all there is
+//	other auth managers, tokens in cookies     simple, and the Authorization header
+//	API 1 and Airflow 2                        as Airflow 3 answers: removed
+//	lengths that only Postgres enforces        none, as on SQLite
+//	empty texts apart from null                both are null, but for conn_type
+//
+// What the execution API answers to a bad token was not measured; it is 401 without
+// one and 403 with another's.
+package airflow

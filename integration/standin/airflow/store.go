@@ -1,0 +1,134 @@
+package airflow
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Connection is a connection as the metastore has it, in clear text. What is not
+// set is null there; an empty password is none.
+type Connection struct {
+	ConnectionID string `json:"connection_id"`
+	ConnType     string `json:"conn_type"`
+	Description  string `json:"description"`
+	Host         string `json:"host"`
+	Login        string `json:"login"`
+	Schema       string `json:"schema"`
+	Port         *int   `json:"port"`
+	Password     string `json:"password"`
+	Extra        string `json:"extra"`
+}
+
+type store struct {
+	mu          sync.RWMutex
+	connections map[string]Connection
+	creates     map[string]int
+}
+
+func newStore() *store {
+	return &store{connections: map[string]Connection{}, creates: map[string]int{}}
+}
+
+func (s *store) get(id string) (Connection, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+
+	connection, found := s.connections[id]
+	return connection, found
+}
+
+// create adds a connection over the API; false if the id is taken. Ids that differ
+// in case are different.
+func (s *store) create(connection Connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if _, taken := s.connections[connection.ConnectionID]; taken {
+		return false
+	}
+	s.connections[connection.ConnectionID] = connection
+	s.creates[connection.ConnectionID]++
+	return true
+}
+
+func (s *store) put(connection Connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.connections[connection.ConnectionID] = connection
+}
+
+func (s *store) remove(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	_, found := s.connections[id]
+	delete(s.connections, id)
+	return found
+}
+
+// ConnectionIDs gives the ids of all connections, sorted.
+func (s *Server) ConnectionIDs() []string {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+
+	return slices.Sorted(maps.Keys(s.store.connections))
+}
+
+// Connection looks at a connection, in clear text.
+func (s *Server) Connection(id string) (Connection, bool) { return s.store.get(id) }
+
+// PutConnection makes or replaces a connection behind everybody's back, as somebody
+// in Airflow's UI would.
+func (s *Server) PutConnection(connection Connection) { s.store.put(connection) }
+
+// RemoveConnection takes a connection away behind everybody's back; false if there
+// is none.
+func (s *Server) RemoveConnection(id string) bool { return s.store.remove(id) }
+
+// Creates tells how often each id was created over the API in the server's life.
+func (s *Server) Creates() map[string]int {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+
+	return maps.Clone(s.store.creates)
+}
+
+type snapshot struct {
+	Key         []byte                `json:"key"`
+	Connections map[string]Connection `json:"connections"`
+	Creates     map[string]int        `json:"creates"`
+}
+
+// Snapshot gives the whole state as JSON, for Config.Snapshot of a later server. It
+// holds the passwords of the connections in clear.
+func (s *Server) Snapshot() ([]byte, error) {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+
+	text, err := json.Marshal(snapshot{Key: s.key, Connections: s.store.connections, Creates: s.store.creates})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the state of the stand-in airflow: %w", err)
+	}
+	return text, nil
+}
+
+func (s *Server) restore(text []byte) error {
+	if len(text) == 0 {
+		s.key = make([]byte, 64)
+		_, err := rand.Read(s.key)
+		return err
+	}
+	var state snapshot
+	if err := json.Unmarshal(text, &state); err != nil {
+		return fmt.Errorf("reading the state of the stand-in airflow: %w", err)
+	}
+	s.key = state.Key
+	maps.Copy(s.store.connections, state.Connections)
+	maps.Copy(s.store.creates, state.Creates)
+	return nil
+}

@@ -1,0 +1,35 @@
+// Package uaa is a stand-in of UAA 4.30.0 as it was measured (reference: UAA,
+// measured): an HTTP server on loopback that keeps the real one's rules for the
+// calls a broker makes, and answers its statuses and bodies, the odd ones too.
+//
+//	call                                         who
+//	GET, POST /oauth/token                       the client itself, Basic (never URL-decoded) or form
+//	POST /oauth/clients                          clients.write, clients.admin, uaa.admin
+//	POST /oauth/clients/restricted               the same, without UAA's own authorities
+//	GET /oauth/clients/{id}                      clients.read, clients.admin, uaa.admin
+//	DELETE /oauth/clients/{id}                   as POST
+//	POST /check_token                            a client that holds uaa.resource, Basic
+//	GET /token_keys, the two discovery paths     everybody
+//	GET /healthz                                 everybody
+//
+// Each server has its own RS256 key, key id and issuer. Secrets are kept as bcrypt
+// hashes, and every hash made or compared is counted ([Server.Hashes]): hashing is
+// the real UAA's bottleneck. As there, a match is remembered for 300 seconds and a
+// mismatch never.
+//
+// # Left out
+//
+//	what                                         instead
+//	PUT, list, tx, meta, secret, clientjwt       501 that names itself a stand-in
+//	revocation, introspection, opaque tokens     501; tokens are always JWTs
+//	grants other than client_credentials         400 unsupported_grant_type
+//	identity zones other than "uaa"              404 on management calls
+//	users, groups, login pages                   302 to /login
+//	audit log, rate limit, database outages      faults, see package standin
+//	lost updates of parallel changes             every change is atomic
+//	the hash UAA may compare for unknown ids     none is compared
+//
+// Texts that no measurement gave (a missing secret, a bad signature) are those of
+// UAA's public sources as far as known; a client should look at the status and the
+// error code only.
+package uaa

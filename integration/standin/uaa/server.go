@@ -1,0 +1,135 @@
+package uaa
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"airflow-identity/integration/standin"
+)
+
+// Config is all that can be set. Its zero value makes an empty UAA.
+type Config struct {
+	Addr        string // default "127.0.0.1:0"
+	ContextPath string // as "/uaa"; default none
+
+	// Issuer is issuer.uri of uaa.yml: tokens say Issuer + "/oauth/token".
+	// Default: the server's own URL.
+	Issuer string
+
+	BcryptCost int              // default bcrypt.MinCost; the real UAA has 10
+	Latency    time.Duration    // added to every call
+	Clients    []Client         // there from the start, and not counted
+	Now        func() time.Time // default time.Now
+	Logger     *slog.Logger     // one line per call, at debug; default none
+
+	// Snapshot is what Server.Snapshot gave: the key, the clients and their
+	// counts are as they were then, and Clients adds only what is missing.
+	Snapshot []byte
+}
+
+// Client is a client as uaa.yml would have it.
+type Client struct {
+	ID, Secret          string
+	Authorities, Scope  []string
+	GrantTypes          []string // default client_credentials
+	AccessTokenValidity int      // seconds; 0 is unset, which means 43200
+}
+
+func (c Config) withDefaults() Config {
+	if c.BcryptCost == 0 {
+		c.BcryptCost = bcrypt.MinCost
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.BcryptCost < bcrypt.MinCost || c.BcryptCost > bcrypt.MaxCost {
+		return fmt.Errorf("bcrypt cost of the stand-in uaa: %d is not between %d and %d",
+			c.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
+	for _, client := range c.Clients {
+		if client.ID == "" || client.Secret == "" {
+			return errors.New("clients of the stand-in uaa: each needs an id and a secret")
+		}
+	}
+	return nil
+}
+
+// Server is a running stand-in.
+type Server struct {
+	// Faults are applied to what arrives, with paths as of a UAA at the root.
+	Faults *standin.Faults
+
+	server *standin.Server
+	issuer string // issuer.uri, without /oauth/token
+	now    func() time.Time
+	key    *signingKey
+	hasher *hasher
+	store  *store
+	tokens atomic.Int64
+}
+
+// Start listens and answers until Close.
+func Start(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Faults: &standin.Faults{},
+		now:    cfg.Now,
+		hasher: newHasher(cfg.BcryptCost, cfg.Now),
+		store:  newStore(),
+	}
+	if err := s.restore(cfg.Snapshot); err != nil {
+		return nil, err
+	}
+	for _, client := range cfg.Clients {
+		if s.store.has(client.ID) {
+			continue
+		}
+		if err := s.AddClient(client); err != nil {
+			return nil, err
+		}
+	}
+
+	server, err := standin.Listen(standin.ServerConfig{
+		Addr: cfg.Addr, ContextPath: cfg.ContextPath, Latency: cfg.Latency, Faults: s.Faults, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.server = server
+	s.issuer = strings.TrimSuffix(cfg.Issuer, "/")
+	if s.issuer == "" {
+		s.issuer = server.URL()
+	}
+	server.Serve(http.HandlerFunc(s.route))
+	return s, nil
+}
+
+// Close ends the server; it returns when nothing of it runs any more.
+func (s *Server) Close() { s.server.Close() }
+
+// URL is the base of all calls, with the context path.
+func (s *Server) URL() string { return s.server.URL() }
+
+// Issuer is what tokens and the discovery document say.
+func (s *Server) Issuer() string { return s.issuer + "/oauth/token" }
+
+// Hashes counts the password hashes made and compared so far, which is what the
+// real UAA spends its time on. Clients that Go code added do not count.
+func (s *Server) Hashes() int64 { return s.hasher.count.Load() }
+
+// TokenCount counts the tokens granted so far.
+func (s *Server) TokenCount() int64 { return s.tokens.Load() }

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"airflow-identity/identity"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Columns stand in one place for each table, in the order of the scan beside it.
+
+const instanceColumns = `i.row, i.guid, i.plan, i.environment, i.org, i.space, i.org_name, i.space_name, i.instance_name,
+	i.parameters, i.ceiling, i.connection_base, i.created_at, i.removing_at`
+
+func instanceTargets(i *identity.Instance) []any {
+	return []any{&i.Row, &i.GUID, &i.Plan, &i.Environment, &i.Org, &i.Space, &i.Names.Org, &i.Names.Space, &i.Names.Instance,
+		&i.Parameters, &i.Ceiling, &i.ConnectionBase, &i.CreatedAt, &i.RemovingAt}
+}
+
+func scanInstance(row pgx.Row) (i identity.Instance, err error) {
+	err = row.Scan(instanceTargets(&i)...)
+	return i, err
+}
+
+const reservationColumns = `c.airflow, c.id, c.space, c.holder, coalesce(c.identity, ''), c.quiet_until, c.debt_since, c.released_at`
+
+func scanReservation(row pgx.Row) (r identity.Reservation, err error) {
+	err = row.Scan(&r.Airflow, &r.ID, &r.Space, &r.Holder, &r.Identity, &r.QuietUntil, &r.DebtSince, &r.ReleasedAt)
+	return r, err
+}
+
+const bindingColumns = `b.row, b.guid, b.instance, b.identity, b.app, b.parameters, b.finish_by, b.created_at,
+	b.succeeded_at, b.failed_at, b.failure_code, b.failure_message, b.unbound_at, b.removed_at`
+
+func scanBinding(row pgx.CollectableRow) (b identity.Binding, err error) {
+	err = row.Scan(&b.Row, &b.GUID, &b.Instance, &b.Identity, &b.App, &b.Parameters, &b.FinishBy, &b.CreatedAt,
+		&b.SucceededAt, &b.FailedAt, &b.Failure.Code, &b.Failure.Message, &b.UnboundAt, &b.RemovedAt)
+	return b, err
+}
+
+const identityColumns = `y.id, y.kind, y.instance, y.environment, y.holder, y.asked, y.granted, y.token_lifetime,
+	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, y.airflow, y.connection, y.description,
+	y.client_phase, y.client_quiet_until, y.connection_phase, y.lane, y.due_at, y.attempt, y.lease_until, y.lease_epoch,
+	y.wish_version, y.last_error, y.request_id, y.created_at, y.ended_at, y.clean_at`
+
+// identityRow is an identity on its way out of its row.
+type identityRow struct {
+	identity.Identity
+	sealed []byte
+	quiet  *time.Time
+}
+
+func (r *identityRow) targets() []any {
+	i := &r.Identity
+	return []any{&i.ID, &i.Kind, &i.Instance, &i.Environment, &i.Holder, &i.Asked, &i.Granted, &i.TokenLifetime,
+		&i.Endpoints.Issuer, &i.Endpoints.TokenURL, &i.Endpoints.JWKSURL, &i.Endpoints.ZoneID, &i.Generation, &r.sealed,
+		&i.Airflow, &i.Connection, &i.Description, &i.Client.Phase, &r.quiet, &i.Published.Phase, &i.Lane, &i.DueAt,
+		&i.Attempt, &i.LeaseUntil, &i.LeaseEpoch, &i.WishVersion, &i.LastError, &i.RequestID, &i.CreatedAt, &i.EndedAt, &i.CleanAt}
+}
+
+func (r *identityRow) finish(sealer *Sealer) (identity.Identity, error) {
+	if r.quiet != nil {
+		r.Client.QuietUntil = *r.quiet
+	}
+	secret, err := sealer.unseal(r.sealed, string(r.ID))
+	r.Secret = secret
+	return r.Identity, err
+}
+
+func scanIdentity(row pgx.Row, sealer *Sealer) (identity.Identity, error) {
+	var r identityRow
+	if err := row.Scan(r.targets()...); err != nil {
+		return identity.Identity{}, err
+	}
+	return r.finish(sealer)
+}
+
+// timeOrNull keeps "none" out of comparisons in SQL.
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func textOrNull[T ~string](text T) *T {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func reading(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("reading %s: %w", what, err)
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"airflow-identity/identity"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// querier is what a pool and a transaction have in common.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+const sqlInstanceByGUID = `SELECT ` + instanceColumns + `
+FROM instance i WHERE i.guid = $1 ORDER BY i.created_at DESC, i.removing_at IS NULL DESC LIMIT 1`
+
+// Instance gives the newest row of that guid.
+func (s *Store) Instance(ctx context.Context, guid identity.InstanceGUID) (identity.Instance, bool, error) {
+	i, err := scanInstance(s.pool.QueryRow(ctx, sqlInstanceByGUID, guid))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return identity.Instance{}, false, nil
+	}
+	return i, err == nil, reading("the instance", err)
+}
+
+// Binding gives the newest row of that guid.
+func (s *Store) Binding(ctx context.Context, guid identity.BindingGUID) (identity.Binding, bool, error) {
+	b, err := oneBinding(ctx, s.pool, guid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return identity.Binding{}, false, nil
+	}
+	return b, err == nil, reading("the binding", err)
+}
+
+func oneBinding(ctx context.Context, q querier, guid identity.BindingGUID) (identity.Binding, error) {
+	rows, err := q.Query(ctx, sqlBindingByGUID, guid)
+	if err != nil {
+		return identity.Binding{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanBinding)
+}
+
+const (
+	sqlReservationOf = `SELECT ` + reservationColumns + ` FROM connection c
+WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1)`
+	sqlBindingsOf     = `SELECT ` + bindingColumns + ` FROM binding b WHERE b.identity = $1 ORDER BY b.row`
+	sqlIdentityInFull = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
+FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1`
+)
+
+// View reads an identity with all that belongs to it, as of one moment.
+func (s *Store) View(ctx context.Context, id identity.ID) (v identity.View, err error) {
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
+		v, err = readView(ctx, tx, s.sealer, id, sqlReservationOf, sqlBindingsOf, sqlIdentityInFull)
+		return err
+	})
+	return v, err
+}
+
+// readView reads a view with the three statements given, in one round trip.
+func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, reservation, bindings, whole string) (v identity.View, err error) {
+	var (
+		batch pgx.Batch
+		row   identityRow
+	)
+	batch.Queue(reservation, id).QueryRow(func(r pgx.Row) error {
+		v.Reservation, err = scanReservation(r)
+		return err
+	})
+	batch.Queue(bindings, id).Query(func(rows pgx.Rows) error {
+		v.Bindings, err = pgx.CollectRows(rows, scanBinding)
+		return err
+	})
+	batch.Queue(whole, id).QueryRow(func(r pgx.Row) error {
+		targets := append(row.targets(), instanceTargets(&v.Instance)...)
+		return r.Scan(append(targets, &v.Clock)...)
+	})
+	if err := q.SendBatch(ctx, &batch).Close(); err != nil {
+		return identity.View{}, reading(fmt.Sprintf("identity %s", id), err)
+	}
+	v.Identity, err = row.finish(sealer)
+	return v, err
+}
+
+const sqlCountBindings = `SELECT count(*) FROM binding b WHERE b.instance = $1 AND b.removed_at IS NULL`
+
+// LiveBindings counts an instance's bindings that are not removed.
+func (s *Store) LiveBindings(ctx context.Context, instance identity.RowID) (n int, err error) {
+	err = s.pool.QueryRow(ctx, sqlCountBindings, instance).Scan(&n)
+	return n, reading("the instance's bindings", err)
+}
+
+const sqlClaim = `
+WITH due AS (
+    SELECT id FROM identity
+    WHERE due_at <= $1 AND lease_until <= clock_timestamp()
+    ORDER BY lane, due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE identity y SET lease_until = clock_timestamp() + $2, lease_epoch = y.lease_epoch + 1
+FROM due WHERE y.id = due.id
+RETURNING y.id, y.lease_epoch`
+
+// Claim leases what is due and nobody holds.
+func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
+	until := time.Now().Add(lease)
+	rows, err := s.pool.Query(ctx, sqlClaim, now, lease, limit)
+	if err != nil {
+		return nil, fmt.Errorf("claiming due identities: %w", err)
+	}
+	leases, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (identity.Lease, error) {
+		l := identity.Lease{Until: until}
+		return l, row.Scan(&l.ID, &l.Epoch)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claiming due identities: %w", err)
+	}
+	return leases, nil
+}
+
+const sqlNextDue = `SELECT min(due_at) FROM identity WHERE due_at IS NOT NULL AND lease_until <= clock_timestamp()`
+
+// NextDue tells when the earliest row that nobody holds is due.
+func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
+	var due *time.Time
+	if err := s.pool.QueryRow(ctx, sqlNextDue).Scan(&due); err != nil {
+		return time.Time{}, false, reading("the next due time", err)
+	}
+	if due == nil {
+		return time.Time{}, false, nil
+	}
+	return *due, true, nil
+}

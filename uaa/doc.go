@@ -1,0 +1,31 @@
+// Package uaa is the thin client of one environment's UAA: it makes, reads,
+// probes and deletes UAA clients, and knows what UAA's answers prove.
+//
+// It is our own because the libraries hide what the core lives on: go-uaa has
+// no context, no status in its errors and no way to tell a lost reply from a
+// refusal. UAA's answers are full of traps, and this is what they are taken for:
+//
+//	call    answer                                            outcome
+//	------  ------------------------------------------------  --------
+//	Create  201, the lists as asked                           Done
+//	        201, other authorities, scopes or grant types     Differs
+//	        409 with a JSON error                             Exists
+//	Delete  200 with the deleted client                       Done
+//	        404, empty, not the router's                      NotThere
+//	Probe   200 with an access_token                          Done
+//	        401 "Unauthorized grant type": the secret passed  Done
+//	        401 unauthorized, invalid_client                  NotThere
+//	Get     200 with the client                               Done
+//	        404, empty, not the router's                      NotThere
+//	all     4xx with a JSON error, or {} (but a 404)          Rejected
+//	        401 after one new token; 408; 429                 Later
+//	        302, HTML, 5xx, a 404 with a body, the router's   Unknown
+//	        2xx whose body is not the client's                Unknown
+//
+// The rest, for calls that got no answer, is in package remote.
+//
+// Creates go through /oauth/clients/restricted, where UAA itself refuses to
+// grant its own administration, whoever asks. Two things are refused before they
+// are sent, because UAA would take them: an authority with a comma in it, which
+// it splits, and labels beyond what it can store, which it answers with 500.
+package uaa
