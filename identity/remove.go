@@ -134,6 +134,7 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 				return err
 			}
 		}
+		events := []audit.Event{e.asked("deprovision", req.Origin, *instance)}
 		for _, b := range left {
 			v, err := tx.View(ctx, b.Identity)
 			if err != nil {
@@ -144,8 +145,12 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 			if err := tx.SaveView(ctx, *v, v.Identity.LeaseEpoch); err != nil {
 				return err
 			}
+			event := e.asked("unbind", req.Origin, *instance)
+			event.Where = whereView(*v)
+			event.Where.Binding, event.Reason = string(b.GUID), "deprovision"
+			events = append(events, event)
 		}
-		return tx.Record(ctx, e.asked("deprovision", req.Origin, *instance))
+		return tx.Record(ctx, events...)
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,7 +152,8 @@ func (w *world) snapshot() string {
 		}
 		fmt.Fprintln(&b, table, strings.Join(texts, "\n"))
 	}
-	for name, env := range w.envs {
+	for _, name := range slices.Sorted(maps.Keys(w.envs)) {
+		env := w.envs[name]
 		for _, id := range env.uaa.ClientIDs() {
 			client, _ := env.uaa.Client(id)
 			fmt.Fprintln(&b, name, client)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// binary builds the real program once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
+// programPath builds the real program once for all tests.
+var programPath = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "airflow-identity-test")
 	if err != nil {
 		return "", err
@@ -77,7 +77,7 @@ plans:
 
 func (p *program) start() {
 	p.w.t.Helper()
-	path, err := binary()
+	path, err := programPath()
 	if err != nil {
 		p.w.t.Fatal(err)
 	}

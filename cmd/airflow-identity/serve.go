@@ -61,7 +61,11 @@ func serve(ctx context.Context, path string, logger *slog.Logger) error {
 	if err != nil {
 		return misconfigured(err)
 	}
-	app, err := build(ctx, config, bound, logins, logger)
+	url, err := databaseURL(bound)
+	if err != nil {
+		return misconfigured(err)
+	}
+	app, err := build(ctx, config, url, bound, logins, logger)
 	if err != nil {
 		return err
 	}

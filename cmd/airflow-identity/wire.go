@@ -30,8 +30,9 @@ func (a *application) Close() {
 	}
 }
 
-// build wires the application. It calls Postgres, and no other remote system.
-func build(ctx context.Context, config *Config, bound services, logins []broker.Credential, logger *slog.Logger) (*application, error) {
+// build wires the application on the database at url. It calls Postgres, and no
+// other remote system.
+func build(ctx context.Context, config *Config, url string, bound services, logins []broker.Credential, logger *slog.Logger) (*application, error) {
 	offering, err := config.catalog()
 	if err != nil {
 		return nil, misconfigured(err)
@@ -41,10 +42,6 @@ func build(ctx context.Context, config *Config, bound services, logins []broker.
 		return nil, misconfigured(fmt.Errorf("sealing_keyset: %w", err))
 	}
 	sealer, err := store.NewSealer(keyset)
-	if err != nil {
-		return nil, misconfigured(err)
-	}
-	url, err := databaseURL(bound)
 	if err != nil {
 		return nil, misconfigured(err)
 	}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"airflow-identity/identity"
+	"airflow-identity/integration/postgres"
+	airflowstandin "airflow-identity/integration/standin/airflow"
+	uaastandin "airflow-identity/integration/standin/uaa"
+	"airflow-identity/store"
+
+	"github.com/google/uuid"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// stage is what dev and demo play on: a Postgres of their own, and a UAA and an
+// Airflow for each environment, all on loopback and all in one folder.
+type stage struct {
+	folder       string
+	state        stageState
+	database     *postgres.Server
+	environments map[string]*stageEnvironment
+}
+
+type stageEnvironment struct {
+	uaa     *uaastandin.Server
+	airflow *airflowstandin.Server
+}
+
+// stageState is what a folder remembers, so that a restart finds its addresses,
+// ids and secrets again. It is written with mode 0600.
+type stageState struct {
+	DatabasePort int                         `json:"database_port"`
+	Offering     string                      `json:"offering"`
+	Plans        map[string]string           `json:"plans"`
+	Keyset       string                      `json:"keyset"`
+	User         string                      `json:"user"`
+	Password     string                      `json:"password"`
+	UAASecret    string                      `json:"uaa_secret"`
+	AirflowLogin string                      `json:"airflow_login"`
+	Ports        map[string]stageAddressPair `json:"ports"`
+}
+
+type stageAddressPair struct {
+	UAA     int `json:"uaa"`
+	Airflow int `json:"airflow"`
+}
+
+const (
+	stateFile  = "state.json"
+	configName = "config.yml"
+
+	stageClient  = "airflow-identity"
+	stageAirflow = "broker"
+)
+
+// openStage starts everything in the folder. timeout is that of both remotes, as
+// the configuration will say; durable waits for the disk.
+func openStage(ctx context.Context, folder string, names []string, timeout time.Duration, durable bool) (_ *stage, err error) {
+	s := &stage{folder: folder, environments: map[string]*stageEnvironment{}}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	if err := s.remember(names); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	s.database, err = postgres.Start(ctx, postgres.Config{
+		DataDir: filepath.Join(folder, "postgres"), Port: s.state.DatabasePort, Durable: durable,
+		LogFile: filepath.Join(folder, "postgres.log"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting Postgres: %w", err)
+	}
+	if err := store.Migrate(ctx, s.databaseURL()); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if s.environments[name], err = s.openEnvironment(name); err != nil {
+			return nil, fmt.Errorf("starting environment %s: %w", name, err)
+		}
+	}
+	return s, s.writeConfig(names, timeout)
+}
+
+// remember reads the state, or makes it on the first start.
+func (s *stage) remember(names []string) error {
+	path := filepath.Join(s.folder, stateFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		if err := json.Unmarshal(text, &s.state); err != nil {
+			return fmt.Errorf("%s is not what was written there; name another folder with --state, or remove this one: %w", path, err)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the state: %w", err)
+	}
+	keyset, err := store.NewKeyset()
+	if err != nil {
+		return err
+	}
+	s.state = stageState{
+		Offering: uuid.NewString(), Plans: map[string]string{}, Keyset: keyset.Reveal(), Ports: map[string]stageAddressPair{},
+		User: "platform", Password: identity.NewSecret().Reveal(),
+		UAASecret: identity.NewSecret().Reveal(), AirflowLogin: identity.NewSecret().Reveal(),
+	}
+	ports, err := freePorts(2*len(names) + 1)
+	if err != nil {
+		return err
+	}
+	s.state.DatabasePort = ports[0]
+	for i, name := range names {
+		s.state.Plans[name] = uuid.NewString()
+		s.state.Ports[name] = stageAddressPair{UAA: ports[2*i+1], Airflow: ports[2*i+2]}
+	}
+	if text, err = json.MarshalIndent(s.state, "", "  "); err != nil {
+		return fmt.Errorf("writing the state: %w", err)
+	}
+	return writePrivately(path, text)
+}
+
+func (s *stage) openEnvironment(name string) (*stageEnvironment, error) {
+	ports := s.state.Ports[name]
+	uaa, err := uaastandin.Start(uaastandin.Config{
+		Addr: loopbackAddress(ports.UAA), BcryptCost: bcrypt.DefaultCost, Snapshot: s.snapshot(name, "uaa"),
+		Clients: []uaastandin.Client{{
+			ID: stageClient, Secret: s.state.UAASecret,
+			Authorities: []string{"clients.admin", "clients.read", "clients.write", "uaa.resource"},
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	airflow, err := airflowstandin.Start(airflowstandin.Config{
+		Addr: loopbackAddress(ports.Airflow), Snapshot: s.snapshot(name, "airflow"),
+		Users: map[string]airflowstandin.User{stageAirflow: {Password: s.state.AirflowLogin, Role: airflowstandin.RoleOp}},
+	})
+	if err != nil {
+		uaa.Close()
+		return nil, err
+	}
+	return &stageEnvironment{uaa, airflow}, nil
+}
+
+// snapshot is what a stand-in held when it was last saved; nil at first.
+func (s *stage) snapshot(environment, system string) []byte {
+	text, err := os.ReadFile(s.snapshotFile(environment, system))
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+func (s *stage) snapshotFile(environment, system string) string {
+	return filepath.Join(s.folder, environment+"-"+system+".json")
+}
+
+// save writes down what the stand-ins hold.
+func (s *stage) save() error {
+	var problems []error
+	for name, env := range s.environments {
+		for system, take := range map[string]func() ([]byte, error){"uaa": env.uaa.Snapshot, "airflow": env.airflow.Snapshot} {
+			text, err := take()
+			if err == nil {
+				err = writePrivately(s.snapshotFile(name, system), text)
+			}
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Close stops everything. The folder stays.
+func (s *stage) Close() error {
+	var problems []error
+	for _, env := range s.environments {
+		env.uaa.Close()
+		env.airflow.Close()
+	}
+	if s.database != nil {
+		problems = append(problems, s.database.Stop())
+	}
+	return errors.Join(problems...)
+}
+
+func (s *stage) databaseURL() string { return s.database.URL("postgres") }
+
+func (s *stage) configPath() string { return filepath.Join(s.folder, configName) }
+
+// writeConfig writes the configuration as an operator would. Its secrets are in
+// the environment that serving gives.
+func (s *stage) writeConfig(names []string, timeout time.Duration) error {
+	config := Config{
+		Offering:      OfferingConfig{ID: s.state.Offering},
+		SealingKeyset: "env:SEALING_KEYSET",
+		Budget:        defaultBudget,
+		Environments:  map[string]EnvironmentConfig{},
+	}
+	for _, name := range names {
+		env := s.environments[name]
+		config.Environments[name] = EnvironmentConfig{
+			UAA: UAAConfig{
+				URL: env.uaa.URL(), ClientID: stageClient, Timeout: duration(timeout),
+				ClientAuth: ClientAuthConfig{Kind: "secret", Secret: "env:UAA_CLIENT_SECRET"},
+			},
+			Airflow: AirflowConfig{
+				URL: env.airflow.URL(), Timeout: duration(timeout),
+				Auth: AirflowAuthConfig{Kind: "password", Username: stageAirflow, Password: "env:AIRFLOW_PASSWORD"},
+			},
+		}
+		config.Plans = append(config.Plans, PlanConfig{
+			ID: s.state.Plans[name], Name: name, Environment: name, Description: "Identities for DAGs in " + name,
+			DefaultAuthorities: []string{"orders.read"},
+			Allow: AllowConfig{
+				Authorities:   []string{"orders.*", "{{org}}.{{space}}.*"},
+				ConnectionIDs: []string{"{{org}}_*"},
+			},
+		})
+	}
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	return writePrivately(s.configPath(), text)
+}
+
+// serving is the environment that serve needs on this stage.
+func (s *stage) serving(port string) map[string]string {
+	return map[string]string{
+		"PORT":                    port,
+		"DATABASE_URL":            s.databaseURL(),
+		"AIRFLOW_IDENTITY_CONFIG": s.configPath(),
+		"SEALING_KEYSET":          s.state.Keyset,
+		"UAA_CLIENT_SECRET":       s.state.UAASecret,
+		"AIRFLOW_PASSWORD":        s.state.AirflowLogin,
+		"SECURITY_USER_NAME":      s.state.User,
+		"SECURITY_USER_PASSWORD":  s.state.Password,
+	}
+}
+
+func loopbackAddress(port int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port)) }
+
+// freePorts finds ports that nobody listens on at the moment.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp", loopbackAddress(0))
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		defer listener.Close() // only after all are found, so that no two are the same
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
+// writePrivately replaces a file as a whole, for its owner's eyes only.
+func writePrivately(path string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = temporary.Write(text)
+	err = errors.Join(err, temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
