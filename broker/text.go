@@ -6,9 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// longestID is what the columns, the log and the audit take; a guid has 36.
-const longestID = 200
-
 // anID is made of the characters that RFC 3986 leaves unreserved, as OSB
 // recommends: they read the same however a URL is encoded.
 var anID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,200}$`)

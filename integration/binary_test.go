@@ -30,10 +30,11 @@ var programPath = sync.OnceValues(func() (string, error) {
 // program is a broker as a process of its own.
 type program struct {
 	*platform
-	w        *world
-	port     string
-	database string
-	config   string
+	t      *testing.T
+	log    *safeBuffer
+	port   string
+	config string
+	env    []string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -47,17 +48,35 @@ func (w *world) program(database string) *program {
 	if database == "" {
 		database = w.url
 	}
-	p := &program{w: w, port: freePort(w.t), database: database, config: filepath.Join(w.t.TempDir(), "config.yml")}
-	p.platform = w.platform("http://127.0.0.1:" + p.port)
-	if err := os.WriteFile(p.config, []byte(w.configFile()), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(p.kill)
+	p := newProgram(w.t, w.log, w.configFile(), w.brokerEnvironment(database)...)
+	p.platform = w.platform(p.url())
 	p.start()
 	return p
 }
 
+// newProgram prepares the real binary with a configuration; start runs it.
+func newProgram(t *testing.T, log *safeBuffer, config string, env ...string) *program {
+	t.Helper()
+	p := &program{t: t, log: log, port: freePort(t), config: filepath.Join(t.TempDir(), "config.yml"), env: env}
+	if err := os.WriteFile(p.config, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *program) url() string { return "http://127.0.0.1:" + p.port }
+
 func (w *world) configFile() string {
+	return configFile(w.prod().uaa.URL(), w.prod().airflow.URL(), w.options.timeout, w.options.budget)
+}
+
+func (w *world) brokerEnvironment(database string) []string {
+	return brokerEnvironment(database, w.keyset.Reveal(), uaaSecret, airflowPass)
+}
+
+// configFile is what an operator would write for one environment.
+func configFile(uaa, airflow string, timeout, budget time.Duration) string {
 	return fmt.Sprintf(`offering: {id: %s}
 sealing_keyset: env:SEALING_KEYSET
 budget: %s
@@ -72,24 +91,29 @@ plans:
   description: identities for production DAGs
   default_authorities: [orders.read]
   allow: {authorities: ["orders.*", "{{org}}.{{space}}.*"], connection_ids: ["{{org}}_*", "orders_*"]}
-`, offeringID, w.options.budget, w.prod().uaa.URL(), w.options.timeout, w.prod().airflow.URL(), w.options.timeout, prodPlan)
+`, offeringID, budget, uaa, timeout, airflow, timeout, prodPlan)
+}
+
+func brokerEnvironment(database, keyset, uaa, airflow string) []string {
+	return []string{
+		"DATABASE_URL=" + database, "LOG_LEVEL=debug", "SEALING_KEYSET=" + keyset,
+		"UAA_SECRET=" + uaa, "AIRFLOW_PASSWORD=" + airflow,
+		"SECURITY_USER_NAME=" + brokerUser, "SECURITY_USER_PASSWORD=" + brokerPass,
+	}
 }
 
 func (p *program) start() {
-	p.w.t.Helper()
+	p.t.Helper()
 	path, err := programPath()
 	if err != nil {
-		p.w.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	cmd := exec.Command(path, "serve", "--config", p.config)
-	cmd.Env = append(os.Environ(),
-		"PORT="+p.port, "DATABASE_URL="+p.database, "LOG_LEVEL=debug",
-		"SEALING_KEYSET="+p.w.keyset.Reveal(), "UAA_SECRET="+uaaSecret, "AIRFLOW_PASSWORD="+airflowPass,
-		"SECURITY_USER_NAME="+brokerUser, "SECURITY_USER_PASSWORD="+brokerPass)
-	cmd.Stdout, cmd.Stderr = p.w.log, p.w.log
+	cmd.Env = append(append(os.Environ(), "PORT="+p.port), p.env...)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		p.w.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	exited := make(chan struct{})
 	p.mu.Lock()
@@ -99,8 +123,8 @@ func (p *program) start() {
 		_ = cmd.Wait() // killed is how most of them end
 		close(exited)
 	}()
-	ready := p.w.eventually(20*time.Second, func() bool {
-		response, err := http.Get(p.base + "/readyz")
+	ready := eventually(20*time.Second, func() bool {
+		response, err := http.Get(p.url() + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -108,7 +132,7 @@ func (p *program) start() {
 		return response.StatusCode == http.StatusOK
 	})
 	if !ready {
-		p.w.t.Fatalf("the broker did not become ready: %s", p.w.log.String())
+		p.t.Fatalf("the broker did not become ready: %s", p.log.String())
 	}
 }
 
@@ -123,7 +147,7 @@ func (p *program) signal(s syscall.Signal) {
 		return
 	}
 	if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.w.t.Errorf("sending %s: %v", s, err)
+		p.t.Errorf("sending %s: %v", s, err)
 	}
 	<-exited
 }

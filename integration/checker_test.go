@@ -55,7 +55,7 @@ const sqlRestless = `SELECT count(*) FROM identity WHERE lease_until > clock_tim
 // settle waits until no row is leased and none is due. Debts are for ever, so a
 // test with an Airflow that stays down does not call it.
 func (w *world) settle() bool {
-	return w.eventually(settleWithin, func() bool {
+	return eventually(settleWithin, func() bool {
 		var n int
 		return w.pool.QueryRow(context.Background(), sqlRestless).Scan(&n) == nil && n == 0
 	})
@@ -72,7 +72,7 @@ func (w *world) restless() string {
 }
 
 // eventually polls a condition that another process makes true.
-func (w *world) eventually(within time.Duration, condition func() bool) bool {
+func eventually(within time.Duration, condition func() bool) bool {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)

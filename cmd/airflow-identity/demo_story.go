@@ -329,7 +329,7 @@ func operator(ctx context.Context, t *story, c *cast) error {
 			return err
 		}
 	}
-	t.say("200, and what was still bound went with it")
+	t.say("200; what was still bound went with it, once nothing the killed broker had sent could still act")
 	return nothingLeft(ctx, t, c)
 }
 
@@ -352,7 +352,7 @@ func killedInMidBind(ctx context.Context, t *story, c *cast) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	t.say("killed after Airflow had acted: the client is made, the connection is posted, no outcome is written")
+	t.say("killed after Airflow had acted: UAA and Airflow have their requests, and no outcome is written")
 	err := until(ctx, func() bool {
 		status, _, err := c.second.call(ctx, http.MethodGet, path, nil)
 		return err == nil && status == 200
@@ -420,7 +420,7 @@ func searchLogs(ctx context.Context, t *story, c *cast, conn *pgx.Conn) error {
 		searched = append(searched, text...)
 	}
 	var leaves []byte
-	if err := conn.QueryRow(ctx, `SELECT string_agg(leaf, '\n') FROM event`).Scan(&leaves); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT string_agg(leaf, '\x0a'::bytea) FROM event`).Scan(&leaves); err != nil {
 		return fmt.Errorf("reading the events: %w", err)
 	}
 	searched = append(searched, leaves...)

@@ -1,0 +1,256 @@
+//go:build e2e
+
+package integration
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"airflow-identity/identity"
+	"airflow-identity/integration/postgres/pgtest"
+	"airflow-identity/integration/real"
+	"airflow-identity/store"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/errgroup"
+)
+
+// fetchToken is a task of a DAG, as its author writes it. It writes down what it
+// got, since Airflow masks what a task prints; the password only so that the test
+// can try it after it was taken away.
+const fetchToken = `
+import json
+from airflow.providers.http.hooks.http import HttpHook
+token = HttpHook("POST", http_conn_id="acme_orders").run(data={"grant_type": "client_credentials"}).json()["access_token"]
+kept = HttpHook.get_connection("acme_orders")
+json.dump({"token": token, "login": kept.login, "password": kept.password, "host": kept.host}, open("KEPT", "w"))
+`
+
+// TestE2EMainJob is the main job on a real UAA and a real Airflow, by the real
+// program: provision, bind, a token through the registered connection by Airflow's
+// own HttpHook, the token checked by UAA, unbind, and all of it gone.
+func TestE2EMainJob(t *testing.T) {
+	began := time.Now()
+	lap := func(what string) {
+		t.Logf("%6.2fs  %s", time.Since(began).Seconds(), what)
+		began = time.Now()
+	}
+	uaa, airflow := startReal(t)
+	lap("a real UAA 4.30.0 and a real Airflow 3.3.2 are up")
+
+	keyset, err := store.NewKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &safeBuffer{}
+	p := newProgram(t, log, configFile(uaa.URL, airflow.URL, 10*time.Second, 40*time.Second),
+		brokerEnvironment(pgtest.New(t), keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
+	p.platform = &platform{w: &world{t: t, leaks: &leaks{}}, base: p.url()}
+	p.start()
+	lap("the broker is ready")
+
+	want(t, p.provision("i1", nil), http.StatusCreated, "provision")
+	lap("provision")
+	bound := p.bind("i1", "b1", "app-1", object{"authorities": []string{"orders.read"}})
+	want(t, bound, http.StatusCreated, "bind")
+	lap("bind")
+	if got := connectionOf(bound); got != "acme_orders" {
+		t.Fatalf("connection id: got %q, want acme_orders", got)
+	}
+	credentials := bound.body["credentials"].(map[string]any)
+	if credentials["issuer"] != uaa.URL+"/oauth/token" || credentials["jwks_url"] != uaa.URL+"/token_keys" {
+		t.Errorf("credentials: issuer %v, keys %v, want those of %s", credentials["issuer"], credentials["jwks_url"], uaa.URL)
+	}
+	want(t, p.bind("i1", "b1", "app-1", object{"authorities": []string{"orders.read"}}), http.StatusOK, "the same bind")
+
+	kept := runTask(t, airflow)
+	lap("a token by Airflow's own HttpHook")
+	status, checked := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}})
+	if status != http.StatusOK {
+		t.Fatalf("check_token: got %d %v, want 200", status, checked)
+	}
+	if got := texts(checked["authorities"]); !slices.Equal(got, []string{"orders.read"}) {
+		t.Errorf("authorities of the token: got %v, want exactly orders.read", got)
+	}
+	verifyAsAnAPI(t, uaa.URL+"/oauth/token", kept.Token)
+	lap("the token is accepted by check_token, and by an API that verifies it offline")
+
+	connection := airflowGet(t, airflow, "acme_orders")
+	marker, found := identity.ParseMarker(connection.description)
+	if connection.status != http.StatusOK || !found || string(marker.Identity.ClientID()) != kept.Login {
+		t.Errorf("connection in Airflow: %d %q, want one whose marker names the client", connection.status, connection.description)
+	}
+
+	want(t, p.unbind("i1", "b1"), http.StatusOK, "unbind")
+	lap("unbind")
+	if gone := airflowGet(t, airflow, "acme_orders"); gone.status != http.StatusNotFound {
+		t.Errorf("connection after unbind: Airflow answers %d, want 404", gone.status)
+	}
+	if status := clientStatus(t, uaa, kept.Login); status != http.StatusNotFound {
+		t.Errorf("client after unbind: UAA answers %d, want 404", status)
+	}
+	if status, body := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}}); status != http.StatusBadRequest {
+		t.Errorf("the token after unbind: check_token answers %d %v, want 400", status, body)
+	}
+	if status := tokenStatus(kept.Host, kept.Login, kept.Password); status != http.StatusUnauthorized {
+		t.Errorf("the secret after unbind: UAA answers %d, want 401", status)
+	}
+	want(t, p.unbind("i1", "b1"), http.StatusGone, "unbind again")
+	want(t, p.deprovision("i1"), http.StatusOK, "deprovision")
+	for what, secret := range map[string]string{
+		"the client's secret": kept.Password, "the token": kept.Token, "the broker's own secret": uaa.Broker.Secret, "Airflow's password": airflow.Password,
+	} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("%s is in the log", what)
+		}
+	}
+}
+
+func startReal(t *testing.T) (*real.UAA, *real.Airflow) {
+	t.Helper()
+	var (
+		uaa     *real.UAA
+		airflow *real.Airflow
+		group   errgroup.Group
+	)
+	group.Go(func() (err error) {
+		uaa, err = real.StartUAA(t.Context(), real.UAAConfig{})
+		return err
+	})
+	group.Go(func() (err error) {
+		airflow, err = real.StartAirflow(t.Context(), real.AirflowConfig{})
+		return err
+	})
+	err := group.Wait()
+	t.Cleanup(func() {
+		if uaa != nil {
+			if err := uaa.Stop(); err != nil {
+				t.Errorf("stopping UAA: %v", err)
+			}
+		}
+		if airflow != nil {
+			if err := airflow.Stop(); err != nil {
+				t.Errorf("stopping Airflow: %v", err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uaa, airflow
+}
+
+// keptByTask is what a task got hold of.
+type keptByTask struct{ Token, Login, Password, Host string }
+
+func runTask(t *testing.T, airflow *real.Airflow) (kept keptByTask) {
+	t.Helper()
+	path := filepath.Join(airflow.Dir(), "kept.json")
+	if out, err := airflow.RunPython(t.Context(), strings.ReplaceAll(fetchToken, "KEPT", path)); err != nil {
+		t.Fatalf("running a task: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+// verifyAsAnAPI verifies signature, iss, aud and exp, as the README tells APIs to.
+func verifyAsAnAPI(t *testing.T, issuer, token string) {
+	t.Helper()
+	provider, err := oidc.NewProvider(t.Context(), issuer)
+	if err != nil {
+		t.Fatalf("discovery of the real UAA: %v", err)
+	}
+	if _, err := provider.Verifier(&oidc.Config{ClientID: "orders"}).Verify(t.Context(), token); err != nil {
+		t.Errorf("an API for orders refuses the token: %v", err)
+	}
+	if _, err := provider.Verifier(&oidc.Config{ClientID: "billing"}).Verify(t.Context(), token); err == nil {
+		t.Error("an API for billing accepts the token, whose audience is orders")
+	}
+}
+
+func texts(list any) []string {
+	values, _ := list.([]any)
+	var texts []string
+	for _, value := range values {
+		text, _ := value.(string)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func send(t *testing.T, request *http.Request) (int, map[string]any) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var body map[string]any
+	_ = json.NewDecoder(response.Body).Decode(&body) // UAA's 404 has no body
+	return response.StatusCode, body
+}
+
+func postForm(t *testing.T, target, user, password string, form url.Values) (int, map[string]any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(user, password)
+	return send(t, request)
+}
+
+func clientStatus(t *testing.T, uaa *real.UAA, id string) int {
+	t.Helper()
+	_, answer := postForm(t, uaa.URL+"/oauth/token", uaa.Admin.ID, uaa.Admin.Secret, url.Values{"grant_type": {"client_credentials"}})
+	token, _ := answer["access_token"].(string)
+	status, _ := send(t, bearer(t, uaa.URL+"/oauth/clients/"+id, token))
+	return status
+}
+
+type airflowConnection struct {
+	status      int
+	description string
+}
+
+func airflowGet(t *testing.T, airflow *real.Airflow, id string) airflowConnection {
+	t.Helper()
+	login, err := json.Marshal(map[string]string{"username": airflow.User, "password": airflow.Password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, airflow.URL+"/auth/token", strings.NewReader(string(login)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	_, answer := send(t, request)
+	token, _ := answer["access_token"].(string)
+	status, body := send(t, bearer(t, airflow.URL+"/api/v2/connections/"+id, token))
+	description, _ := body["description"].(string)
+	return airflowConnection{status, description}
+}
+
+func bearer(t *testing.T, target, token string) *http.Request {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	return request
+}
