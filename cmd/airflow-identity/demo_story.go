@@ -179,7 +179,7 @@ func dagAuthor(ctx context.Context, t *story, c *cast) error {
 	airflow := c.stage.environments["prod"].airflow
 	connection, found := airflow.Connection("acme_orders")
 	if !found {
-		return errors.New("Airflow has no connection acme_orders")
+		return errors.New("there is no connection acme_orders in Airflow")
 	}
 	t.say("Airflow has the connection: %s %s, login %s", connection.ConnType, connection.Host, connection.Login)
 	t.show(connection.Description)
