@@ -21,8 +21,9 @@ demo: postgres build ## play the whole story on this machine; leaves nothing beh
 build: go ## build bin/airflow-identity, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/airflow-identity ./cmd/airflow-identity
 
+# More at once than there are cores: most tests wait rather than compute.
 test: go postgres compiler ## every test that needs only Go and Postgres, race detector on
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 10m ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 10m -parallel 8 ./...
 
 # The tests behind the tag, by their names: the tag alone would run all others again.
 # One package at a time, since each may start a UAA and an Airflow of its own.
@@ -68,5 +69,4 @@ postgres:
 	@integration/postgres/ensure.sh
 
 compiler: go
-	@command -v "$$($(GO) env CC)" >/dev/null || { \
-		echo "the race detector needs a C compiler: apt-get install gcc libc6-dev, dnf install gcc, or xcode-select --install"; exit 1; }
+	@tools/compiler.sh "$$($(GO) env CC)"

@@ -19,7 +19,9 @@ const versionTable = "public.schema_version"
 
 // Migrate brings the schema up to date. It is safe to run from every instance at
 // once: tern holds an advisory lock meanwhile, for which url must lead to
-// Postgres itself and not to a pooler. A migration that fails is rolled back.
+// Postgres itself and not to a pooler. A migration that fails is rolled back. A
+// newer schema is left as it is: it is made to suit this program too, which may be
+// started once more while its successor is rolled out.
 func Migrate(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -29,6 +31,13 @@ func Migrate(ctx context.Context, url string) error {
 	migrator, err := newMigrator(ctx, conn)
 	if err != nil {
 		return err
+	}
+	current, err := migrator.GetCurrentVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the schema's version: %w", err)
+	}
+	if current > SchemaVersion() {
+		return nil
 	}
 	if err := migrator.Migrate(ctx); err != nil {
 		return fmt.Errorf("migrating the database: %w", err)

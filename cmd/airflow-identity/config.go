@@ -130,15 +130,29 @@ func parseConfig(text []byte) (*Config, error) {
 	return &config, config.check()
 }
 
-var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+var (
+	unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+	misplaced    = regexp.MustCompile("(?s)cannot unmarshal !!(\\w+) (?:`.*?` )?into \\S+")
 
-// plainYAML keeps the lines of the decoder's errors and leaves Go's types out.
+	yamlKinds = map[string]string{"str": "a text", "seq": "a list", "map": "a mapping", "int": "a number", "float": "a number", "bool": "true or false"}
+)
+
+// plainYAML keeps the lines of the decoder's errors and leaves Go's types out,
+// and values too: one that stands in the wrong place may be a secret.
 func plainYAML(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New("the file is empty")
 	}
-	text := unknownField.ReplaceAllString(err.Error(), `unknown key "$1"`)
-	text = strings.ReplaceAll(strings.TrimPrefix(text, "yaml: unmarshal errors:\n"), "\n", ";")
+	text := misplaced.ReplaceAllStringFunc(err.Error(), func(found string) string {
+		kind, known := yamlKinds[misplaced.FindStringSubmatch(found)[1]]
+		if !known {
+			kind = "this value"
+		}
+		return kind + " cannot stand here"
+	})
+	text = unknownField.ReplaceAllString(text, `unknown key "$1"`)
+	text = strings.TrimPrefix(text, "yaml: unmarshal errors:\n")
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "yaml: "), "\n", ";")
 	return errors.New(strings.TrimSpace(text))
 }
 
@@ -167,8 +181,8 @@ func fill[T comparable](value *T, otherwise T) {
 
 var environmentName = regexp.MustCompile(`^[a-z0-9_-]+$`)
 
-// check finds what is wrong with the file itself. The plans are checked by
-// package catalog, which knows what they mean.
+// check finds what is wrong with the file. What plans mean is known to package
+// catalog, which checks them.
 func (c *Config) check() error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -197,7 +211,14 @@ func (c *Config) check() error {
 			wrong("plan %s: there is no environment %q", plan.Name, plan.Environment)
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.checkPlans())...)
+}
+
+func (c *Config) checkPlans() error {
+	trial := *c
+	fill(&trial.Offering.ID, "missing") // which was told already
+	_, err := trial.catalog()
+	return err
 }
 
 func (e EnvironmentConfig) check(at string) []error {
@@ -243,14 +264,16 @@ func (c *Config) checkSharing() []error {
 	uaas, airflows := map[string]string{}, map[string]string{}
 	for _, name := range sortedKeys(c.Environments) {
 		env := c.Environments[name]
-		zone := env.UAA.URL + " zone " + env.UAA.Zone
+		// Names of hosts and zones know no case.
+		zone := strings.ToLower(env.UAA.URL + " zone " + env.UAA.Zone)
+		airflow := strings.ToLower(env.Airflow.URL)
 		if other, taken := uaas[zone]; taken {
 			problems = append(problems, fmt.Errorf("environments.%s.uaa: it is the UAA and zone of %s; isolation needs one for each", name, other))
 		}
-		if other, taken := airflows[env.Airflow.URL]; taken {
+		if other, taken := airflows[airflow]; taken {
 			problems = append(problems, fmt.Errorf("environments.%s.airflow: it is the Airflow of %s; isolation needs one for each", name, other))
 		}
-		uaas[zone], airflows[env.Airflow.URL] = name, name
+		uaas[zone], airflows[airflow] = name, name
 	}
 	return problems
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // demoTimeout is that of the remotes in the demo. It is shorter than a real one
@@ -43,7 +44,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 
 	t := &story{out: out, started: time.Now()}
-	s, err := openStage(ctx, folder, []string{"dev", "prod"}, demoTimeout, false)
+	s, err := openStage(ctx, folder, []string{"dev", "prod"}, stageOptions{timeout: demoTimeout, bcryptCost: bcrypt.DefaultCost})
 	if err != nil {
 		return err
 	}

@@ -23,12 +23,8 @@ type demoBroker struct {
 	exited chan struct{}
 }
 
-// startBroker runs this very program's serve and waits until it is ready.
-func startBroker(ctx context.Context, s *stage, name string) (*demoBroker, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
-	}
+// startBroker runs the program's serve and waits until it is ready.
+func startBroker(ctx context.Context, s *stage, program, name string) (*demoBroker, error) {
 	ports, err := freePorts(1)
 	if err != nil {
 		return nil, err

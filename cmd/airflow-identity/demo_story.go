@@ -31,10 +31,14 @@ type cast struct {
 
 func (c *cast) enter(ctx context.Context) (err error) {
 	c.listen()
-	if c.first, err = startBroker(ctx, c.stage, "broker-1"); err != nil {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	if c.first, err = startBroker(ctx, c.stage, program, "broker-1"); err != nil {
 		return err
 	}
-	if c.second, err = startBroker(ctx, c.stage, "broker-2"); err != nil {
+	if c.second, err = startBroker(ctx, c.stage, program, "broker-2"); err != nil {
 		return err
 	}
 	c.orders, err = startOrdersAPI(ctx, c.stage.environments["prod"].uaa.Issuer())

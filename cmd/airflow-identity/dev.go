@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"airflow-identity/identity"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -33,7 +35,8 @@ func devCommand() *cobra.Command {
 		Long: `Starts a Postgres, a stand-in of UAA and of Airflow for each of dev, staging and prod,
 and the broker on PORT (8080 by default), all on loopback. Everything is kept in the
 state folder, so that a restart goes on where it was. The login of the broker is that of
-SECURITY_USER_NAME and SECURITY_USER_PASSWORD, or else the one in the folder's dev.json.
+SECURITY_USER_NAME and SECURITY_USER_PASSWORD, or else the one that the folder
+remembers; its dev.json tells it.
 
 It is for trying things out, never for production.`,
 		Example: `  airflow-identity dev --state /tmp/airflow-identity`,
@@ -54,17 +57,29 @@ func defaultState() string {
 }
 
 func dev(ctx context.Context, folder string, out io.Writer) (err error) {
+	user, password := os.Getenv("SECURITY_USER_NAME"), os.Getenv("SECURITY_USER_PASSWORD")
+	if (user == "") != (password == "") {
+		return misconfigured(errors.New("set both SECURITY_USER_NAME and SECURITY_USER_PASSWORD, or neither"))
+	}
 	folder, err = filepath.Abs(folder)
 	if err != nil {
 		return fmt.Errorf("finding the state folder: %w", err)
 	}
-	s, err := openStage(ctx, folder, devEnvironments, time.Duration(defaultTimeout), true)
+	// It says that all is ready: one that a killed dev left behind must go first,
+	// and this one's when it stops.
+	if err := forgetDevFile(folder); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, forgetDevFile(folder)) }()
+	s, err := openStage(ctx, folder, devEnvironments, stageOptions{
+		timeout: time.Duration(defaultTimeout), durable: true, bcryptCost: bcrypt.DefaultCost,
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if user, password := os.Getenv("SECURITY_USER_NAME"), os.Getenv("SECURITY_USER_PASSWORD"); user != "" && password != "" {
-		s.state.User, s.state.Password = user, password
+	if err := s.takeLogin(user, password); err != nil {
+		return err
 	}
 	for name, value := range s.serving(port()) {
 		if err := os.Setenv(name, value); err != nil {
@@ -123,6 +138,8 @@ func (s *stage) keepSaving(ctx context.Context) error {
 	}
 }
 
+const devFileName = "dev.json"
+
 // devFile is dev.json, which is written once everything is ready.
 type devFile struct {
 	Broker       string                    `json:"broker"`
@@ -153,7 +170,14 @@ func (f devFile) write(folder string) error {
 	if err != nil {
 		return fmt.Errorf("writing dev.json: %w", err)
 	}
-	return writePrivately(filepath.Join(folder, "dev.json"), append(text, '\n'))
+	return writePrivately(filepath.Join(folder, devFileName), append(text, '\n'))
+}
+
+func forgetDevFile(folder string) error {
+	if err := os.Remove(filepath.Join(folder, devFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing dev.json: %w", err)
+	}
+	return nil
 }
 
 // devText never holds the password: it names the file that does.

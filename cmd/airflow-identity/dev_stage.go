@@ -19,16 +19,22 @@ import (
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/crypto/bcrypt"
 )
 
 // stage is what dev and demo play on: a Postgres of their own, and a UAA and an
 // Airflow for each environment, all on loopback and all in one folder.
 type stage struct {
 	folder       string
+	options      stageOptions
 	state        stageState
 	database     *postgres.Server
 	environments map[string]*stageEnvironment
+}
+
+type stageOptions struct {
+	timeout    time.Duration // of both remotes, as the configuration will say
+	durable    bool          // Postgres waits for the disk
+	bcryptCost int           // of UAA; the real one has bcrypt's default
 }
 
 type stageEnvironment struct {
@@ -63,10 +69,9 @@ const (
 	stageAirflow = "broker"
 )
 
-// openStage starts everything in the folder. timeout is that of both remotes, as
-// the configuration will say; durable waits for the disk.
-func openStage(ctx context.Context, folder string, names []string, timeout time.Duration, durable bool) (_ *stage, err error) {
-	s := &stage{folder: folder, environments: map[string]*stageEnvironment{}}
+// openStage starts everything in the folder.
+func openStage(ctx context.Context, folder string, names []string, options stageOptions) (_ *stage, err error) {
+	s := &stage{folder: folder, options: options, environments: map[string]*stageEnvironment{}}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
@@ -79,7 +84,7 @@ func openStage(ctx context.Context, folder string, names []string, timeout time.
 		}
 	}()
 	s.database, err = postgres.Start(ctx, postgres.Config{
-		DataDir: filepath.Join(folder, "postgres"), Port: s.state.DatabasePort, Durable: durable,
+		DataDir: filepath.Join(folder, "postgres"), Port: s.state.DatabasePort, Durable: options.durable,
 		LogFile: filepath.Join(folder, "postgres.log"),
 	})
 	if err != nil {
@@ -93,7 +98,7 @@ func openStage(ctx context.Context, folder string, names []string, timeout time.
 			return nil, fmt.Errorf("starting environment %s: %w", name, err)
 		}
 	}
-	return s, s.writeConfig(names, timeout)
+	return s, s.writeConfig(names)
 }
 
 // remember reads the state, or makes it on the first start.
@@ -127,16 +132,30 @@ func (s *stage) remember(names []string) error {
 		s.state.Plans[name] = uuid.NewString()
 		s.state.Ports[name] = stageAddressPair{UAA: ports[2*i+1], Airflow: ports[2*i+2]}
 	}
-	if text, err = json.MarshalIndent(s.state, "", "  "); err != nil {
+	return s.writeState()
+}
+
+func (s *stage) writeState() error {
+	text, err := json.MarshalIndent(s.state, "", "  ")
+	if err != nil {
 		return fmt.Errorf("writing the state: %w", err)
 	}
-	return writePrivately(path, text)
+	return writePrivately(filepath.Join(s.folder, stateFile), text)
+}
+
+// takeLogin makes a login the broker's, from now on; none leaves it as it is.
+func (s *stage) takeLogin(user, password string) error {
+	if user == "" {
+		return nil
+	}
+	s.state.User, s.state.Password = user, password
+	return s.writeState()
 }
 
 func (s *stage) openEnvironment(name string) (*stageEnvironment, error) {
 	ports := s.state.Ports[name]
 	uaa, err := uaastandin.Start(uaastandin.Config{
-		Addr: loopbackAddress(ports.UAA), BcryptCost: bcrypt.DefaultCost, Snapshot: s.snapshot(name, "uaa"),
+		Addr: loopbackAddress(ports.UAA), BcryptCost: s.options.bcryptCost, Snapshot: s.snapshot(name, "uaa"),
 		Clients: []uaastandin.Client{{
 			ID: stageClient, Secret: s.state.UAASecret,
 			Authorities: []string{"clients.admin", "clients.read", "clients.write", "uaa.resource"},
@@ -203,7 +222,8 @@ func (s *stage) configPath() string { return filepath.Join(s.folder, configName)
 
 // writeConfig writes the configuration as an operator would. Its secrets are in
 // the environment that serving gives.
-func (s *stage) writeConfig(names []string, timeout time.Duration) error {
+func (s *stage) writeConfig(names []string) error {
+	timeout := duration(s.options.timeout)
 	config := Config{
 		Offering:      OfferingConfig{ID: s.state.Offering},
 		SealingKeyset: "env:SEALING_KEYSET",
@@ -214,11 +234,11 @@ func (s *stage) writeConfig(names []string, timeout time.Duration) error {
 		env := s.environments[name]
 		config.Environments[name] = EnvironmentConfig{
 			UAA: UAAConfig{
-				URL: env.uaa.URL(), ClientID: stageClient, Timeout: duration(timeout),
+				URL: env.uaa.URL(), ClientID: stageClient, Timeout: timeout,
 				ClientAuth: ClientAuthConfig{Kind: "secret", Secret: "env:UAA_CLIENT_SECRET"},
 			},
 			Airflow: AirflowConfig{
-				URL: env.airflow.URL(), Timeout: duration(timeout),
+				URL: env.airflow.URL(), Timeout: timeout,
 				Auth: AirflowAuthConfig{Kind: "password", Username: stageAirflow, Password: "env:AIRFLOW_PASSWORD"},
 			},
 		}

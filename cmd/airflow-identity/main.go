@@ -24,10 +24,22 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil {
+	if err := execute(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "airflow-identity: %v\n", err)
 		os.Exit(exitCode(err))
 	}
+}
+
+// execute runs a verb. What fails before one has begun is the command line's
+// fault.
+func execute(ctx context.Context) error {
+	cmd, begun := root(), false
+	cmd.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	err := cmd.ExecuteContext(ctx)
+	if err != nil && !begun {
+		return misconfigured(fmt.Errorf("%w; airflow-identity --help lists what there is", err))
+	}
+	return err
 }
 
 // exitError is an error with an exit code of its own.
@@ -41,7 +53,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 const (
 	exitFailed = 1
-	// exitMisconfigured is for what only the operator can mend.
+	// exitMisconfigured is for settings and command lines that cannot be right.
 	exitMisconfigured = 2
 )
 

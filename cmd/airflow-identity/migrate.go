@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"airflow-identity/store"
 
 	"github.com/spf13/cobra"
@@ -27,8 +29,8 @@ Postgres, or a bound Postgres.`,
 			if err := store.Migrate(cmd.Context(), url); err != nil {
 				return err
 			}
-			cmd.Printf("the schema is at version %d\n", store.SchemaVersion())
-			return nil
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the schema is up to date: version %d, or a later one\n", store.SchemaVersion())
+			return err
 		},
 	}
 }

@@ -49,20 +49,12 @@ SECURITY_USER_NAME_2 and SECURITY_USER_PASSWORD_2 beside them.`,
 }
 
 func serve(ctx context.Context, path string, logger *slog.Logger) error {
-	config, err := loadConfig(path)
-	if err != nil {
-		return misconfigured(err)
-	}
-	logins, err := platformLogins()
-	if err != nil {
-		return misconfigured(err)
-	}
-	bound, err := readServices()
-	if err != nil {
-		return misconfigured(err)
-	}
-	url, err := databaseURL(bound)
-	if err != nil {
+	// All that is wrong is told at once.
+	config, configErr := loadConfig(path)
+	logins, loginErr := platformLogins()
+	bound, boundErr := readServices()
+	url, urlErr := databaseURL(bound)
+	if err := errors.Join(configErr, loginErr, boundErr, urlErr); err != nil {
 		return misconfigured(err)
 	}
 	app, err := build(ctx, config, url, bound, logins, logger)

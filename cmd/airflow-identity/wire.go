@@ -37,17 +37,10 @@ func build(ctx context.Context, config *Config, url string, bound services, logi
 	if err != nil {
 		return nil, misconfigured(err)
 	}
-	keyset, err := config.SealingKeyset.resolve(bound)
-	if err != nil {
-		return nil, misconfigured(fmt.Errorf("sealing_keyset: %w", err))
-	}
-	sealer, err := store.NewSealer(keyset)
-	if err != nil {
-		return nil, misconfigured(err)
-	}
 	app := &application{}
-	environments, err := app.environments(config, bound, logger)
-	if err != nil {
+	sealer, sealerErr := config.sealer(bound)
+	environments, environmentsErr := app.environments(config, bound, logger)
+	if err := errors.Join(sealerErr, environmentsErr); err != nil {
 		app.Close()
 		return nil, misconfigured(err)
 	}
@@ -81,6 +74,18 @@ func build(ctx context.Context, config *Config, url string, bound services, logi
 		return nil, misconfigured(err)
 	}
 	return app, nil
+}
+
+func (c *Config) sealer(bound services) (*store.Sealer, error) {
+	keyset, err := c.SealingKeyset.resolve(bound)
+	if err != nil {
+		return nil, fmt.Errorf("sealing_keyset: %w", err)
+	}
+	sealer, err := store.NewSealer(keyset)
+	if err != nil {
+		return nil, fmt.Errorf("sealing_keyset: %w", err)
+	}
+	return sealer, nil
 }
 
 // catalog turns the configuration's plans into the catalog's.
@@ -142,11 +147,10 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 	}
 	// Both are asked for once now, so that a missing one is found at start.
 	secret, password := config.UAA.ClientAuth.Secret.credential(bound), config.Airflow.Auth.Password.credential(bound)
-	if _, err := secret(); err != nil {
-		return identity.Environment{}, fmt.Errorf("uaa.client_auth.secret: %w", err)
-	}
-	if _, err := password(); err != nil {
-		return identity.Environment{}, fmt.Errorf("airflow.auth.password: %w", err)
+	_, secretErr := secret()
+	_, passwordErr := password()
+	if err := errors.Join(about("uaa.client_auth.secret", secretErr), about("airflow.auth.password", passwordErr)); err != nil {
+		return identity.Environment{}, err
 	}
 	clients, err := uaa.New(uaa.Config{
 		URL:       config.UAA.URL,
@@ -182,4 +186,12 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		ClientsPatience:     identity.PatienceOf(time.Duration(config.UAA.Timeout)),
 		ConnectionsPatience: identity.PatienceOf(time.Duration(config.Airflow.Timeout)),
 	}, nil
+}
+
+// about says which setting an error is about; no error stays none.
+func about(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }

@@ -48,10 +48,12 @@ var shared struct {
 // left behind. migrate may be nil, and must close its connections. Main does not
 // return.
 func Main(m *testing.M, migrate func(ctx context.Context, url string) error) {
-	os.Exit(run(m, migrate))
+	os.Exit(Run(m, migrate))
 }
 
-func run(m *testing.M, migrate func(ctx context.Context, url string) error) (code int) {
+// Run is Main for a TestMain that has something of its own to tidy up: it returns
+// the code to exit with.
+func Run(m *testing.M, migrate func(ctx context.Context, url string) error) (code int) {
 	if err := start(migrate); err != nil {
 		fmt.Fprintf(os.Stderr, "no database for the tests: %v\n", err)
 		code = 1

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// demoRun is what a run of demo left behind: its story, and nothing else.
+type demoRun struct {
+	code      int
+	story     string
+	complaint string
+	files     []string
+	processes []string
+}
+
+// playedDemo runs the real demo once for all tests that look at it.
+var playedDemo = sync.OnceValues(func() (demoRun, error) {
+	folder := filepath.Join(filepath.Dir(programPath), "tmp")
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		return demoRun{}, err
+	}
+	var out, complaint strings.Builder
+	cmd := exec.Command(programPath, "demo")
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.Env = append(plainEnvironment(), "TMPDIR="+folder)
+	_ = cmd.Run() // the exit code tells
+	r := demoRun{code: cmd.ProcessState.ExitCode(), story: out.String(), complaint: complaint.String()}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return r, err
+	}
+	for _, entry := range entries {
+		r.files = append(r.files, entry.Name())
+	}
+	r.processes, err = processesAbout(folder)
+	return r, err
+})
+
+// processesAbout finds processes whose command line or environment names a folder.
+func processesAbout(folder string) ([]string, error) {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		out, err := exec.Command("ps", "-axeww", "-o", "command").Output()
+		if err != nil {
+			return nil, fmt.Errorf("listing processes: %w", err)
+		}
+		return containing(strings.Split(string(out), "\n"), folder), nil
+	}
+	var all []string
+	files, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		// One that has ended meanwhile has no files any more.
+		line, _ := os.ReadFile(filepath.Join(file, "cmdline"))
+		environment, _ := os.ReadFile(filepath.Join(file, "environ"))
+		all = append(all, fmt.Sprintf("%s %s %s", file, line, environment))
+	}
+	return containing(all, folder), nil
+}
+
+func containing(lines []string, text string) []string {
+	var found []string
+	for _, line := range lines {
+		if strings.Contains(line, text) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	r, err := playedDemo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 0 {
+		t.Fatalf("exit code %d, want 0: %s\n%s", r.code, r.complaint, r.story)
+	}
+	for _, says := range []string{
+		"The developer", "The DAG author", "The security officer", "The operator",
+		"$ cf create-service airflow-identity prod orders", `"connection_id": "acme_orders"`,
+		"prod's orders API verifies signature, iss, aud and exp against prod's UAA: 200",
+		`400 ParametersInvalid: the parameters are not valid: authorities[0] "orders.read,uaa.admin"`,
+		"(rule never-grant)", "prod's API refuses its token: 401",
+		"the other took over when the lease ended", "each made once",
+		"the secret that a task has kept: 401", "clients left: 0, connections left: 0",
+		"bindings left in the rows: 0, sealed secrets: 0", "All as expected", "make e2e",
+	} {
+		if !strings.Contains(r.story, says) {
+			t.Errorf("the story does not say %q", says)
+		}
+	}
+	if found := regexp.MustCompile(`found in (\d+) bytes of logs and events: (\d+)`).FindStringSubmatch(r.story); found == nil || found[1] == "0" || found[2] != "0" {
+		t.Errorf("the search for secrets: got %q, want some bytes and no hit", found)
+	}
+	if t.Failed() {
+		t.Log(r.story)
+	}
+	if len(r.files) > 0 {
+		t.Errorf("left in the temporary folder: %q", r.files)
+	}
+	if len(r.processes) > 0 {
+		t.Errorf("left running: %q", r.processes)
+	}
+}
