@@ -36,6 +36,16 @@ func refusal(a remote.Answer) *remote.Error {
 	return a.Refused(own, code, description)
 }
 
+// own tells whether an answer is Airflow's own, be it a success or a refusal.
+// Every success of a call that we make is an object, or nothing.
+func own(a remote.Answer) bool {
+	if a.Status >= 300 {
+		return refusal(a).Own
+	}
+	var body map[string]json.RawMessage
+	return !a.FromRouter() && (a.Status == http.StatusNoContent || a.JSON(&body) == nil)
+}
+
 // words are what may be kept of a detail. It is a sentence; or a list of what is
 // wrong where, each item with an "input" that must not be looked at; or, for a
 // conflict, an object with a reason.

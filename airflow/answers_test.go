@@ -140,6 +140,154 @@ func TestReadAndRemoveByAnswer(t *testing.T) {
 	}
 }
 
+func TestUpdateByAnswer(t *testing.T) {
+	t.Parallel()
+	older := orders
+	older.Marker.Generation = 7
+	ours := reply(200, shown(older.Describe())) // as it stands there, before
+	done := reply(200, shown(orders.Describe()))
+	tests := []struct {
+		name       string
+		get, patch http.HandlerFunc // patch nil: must not be called
+		want       identity.Outcome
+	}{
+		{"ours, patched", ours, done, identity.Done},
+		{"ours, and a mask that changed nothing", ours, ours, identity.Unknown},
+		{"ours, and a description without a marker", ours, reply(200, shown(orders.Description)), identity.Unknown},
+		{"ours, and no description", ours, reply(200, `{"connection_id":"acme_orders","description":null}`), identity.Unknown},
+		{"ours, and another connection", ours, reply(200, strings.Replace(shown(orders.Describe()), "acme_orders", "other", 1)), identity.Unknown},
+		{"ours, and 200 with nothing", ours, reply(200, ""), identity.Unknown},
+		{"ours, and a login page", ours, reply(200, page), identity.Unknown},
+		{"ours, and half an object", ours, hangUp(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"connection_id\":"), identity.Unknown},
+		{"ours, and 204", ours, reply(204, ""), identity.Unknown},
+		{"ours, and gone meanwhile", ours, reply(404, missing), identity.NotThere},
+		{"ours, and a path that is none", ours, reply(404, `{"detail":"Not Found"}`), identity.Unknown},
+		{"ours, and a route that is gone", ours, reply(404, routerBody, router, "unknown_route"), identity.Unknown},
+		{"ours, and invalid", ours, reply(422, `{"detail":[{"type":"missing","loc":["body","conn_type"],"msg":"Field required"}]}`), identity.Rejected},
+		{"ours, and another id", ours, reply(400, `{"detail":"The connection_id in the request body does not match the URL parameter"}`), identity.Rejected},
+		{"ours, and forbidden", ours, reply(403, `{"detail":"Forbidden"}`), identity.Rejected},
+		{"ours, and a token that is refused", ours, reply(403, `{"detail":"Invalid JWT token"}`), identity.Later},
+		{"ours, and too many", ours, reply(429, page), identity.Later},
+		{"ours, and 500", ours, reply(500, page), identity.Unknown},
+		{"ours, and 302", ours, reply(302, "", "Location", "/"), identity.Unknown},
+		{"ours, and hung up", ours, hangUp(t, ""), identity.Unknown},
+		{"missing", reply(404, missing), nil, identity.NotThere},
+		{"somebody's", reply(200, shown("mine")), nil, identity.Foreign},
+		{"nobody's", reply(200, `{"connection_id":"acme_orders","description":null}`), nil, identity.Foreign},
+		{"200 and a page", reply(200, page), nil, identity.Later},
+		{"an empty 404", reply(404, ""), nil, identity.Later},
+		{"the router's 404", reply(404, routerBody, router, "unknown_route"), nil, identity.Later},
+		{"forbidden", reply(403, `{"detail":"Forbidden"}`), nil, identity.Later},
+		{"500", reply(500, page), nil, identity.Later},
+		{"hung up", hangUp(t, ""), nil, identity.Later},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			patch := test.patch
+			if patch == nil {
+				patch = func(_ http.ResponseWriter, r *http.Request) { t.Errorf("got %s, want no PATCH", r.Method) }
+			}
+			client := newClient(t, airflow.Config{URL: scripted(t, byMethod(test.get, patch)).URL})
+
+			outcome, err := client.Update(background, orders, secret)
+
+			if outcome != test.want || (err == nil) != (test.want == identity.Done || test.want == identity.NotThere) {
+				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
+			}
+		})
+	}
+}
+
+// A mask in the wrong form is a 200 that changed nothing, and what the mask names
+// must be in the body.
+func TestRequestOfAnUpdate(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, airflow.Config{URL: scripted(t, byMethod(reply(200, shown(orders.Describe())), func(w http.ResponseWriter, r *http.Request) {
+		const want = "PATCH /api/v2/connections/acme_orders?update_mask=conn_type&update_mask=description&update_mask=host" +
+			"&update_mask=login&update_mask=password&update_mask=port&update_mask=schema"
+		if got := r.Method + " " + r.RequestURI; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		var body map[string]any
+		err := json.NewDecoder(r.Body).Decode(&body)
+		wanted := map[string]any{
+			"connection_id": "acme_orders",
+			"conn_type":     "http",
+			"description":   orders.Describe(),
+			"host":          "https://uaa.example.com/oauth/token",
+			"login":         string(orders.Login),
+			"password":      secret.Reveal(),
+			"port":          nil,
+			"schema":        nil,
+		}
+		if err != nil || !reflect.DeepEqual(body, wanted) {
+			t.Errorf("got body %v, %v\nwant     %v", body, err, wanted)
+		}
+		reply(200, shown(orders.Describe()))(w, r)
+	})).URL})
+
+	outcome, err := client.Update(background, orders, secret)
+
+	if outcome != identity.Done {
+		t.Errorf("got %s, %v", outcome, err)
+	}
+}
+
+func TestUpdateNeedsASecret(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, airflow.Config{URL: scripted(t, func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("got %s, want no call", r.Method)
+	}).URL})
+
+	outcome, err := client.Update(background, orders, identity.Secret{})
+
+	if outcome != identity.Rejected || err == nil || !strings.Contains(err.Error(), "password") {
+		t.Errorf("got %s, %v; want a rejection: Airflow would keep the old one", outcome, err)
+	}
+}
+
+// What is not Airflow's own answer says that Airflow is not there, whatever its status.
+func TestAvailableByAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		down   bool
+	}{
+		{"a connection", reply(200, shown("x")), false},
+		{"no such connection", reply(404, missing), false},
+		{"forbidden", reply(403, `{"detail":"Forbidden"}`), false},
+		{"invalid", reply(422, `{"detail":[]}`), false},
+		{"a token that is refused", reply(401, `{"detail":"Token Expired"}`), false},
+		{"too many", reply(429, page), false},
+		{"a page", reply(200, page), true},
+		{"a 404 page", reply(404, page), true},
+		{"a path that is none", reply(404, `{"error":"API route not found"}`), true},
+		{"no route", reply(404, missing, router, "unknown_route"), true},
+		{"302", reply(302, "", "Location", "/"), true},
+		{"500", reply(500, `{"detail":"boom"}`), true},
+		{"hung up", hangUp(t, ""), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, airflow.Config{
+				URL: scripted(t, test.answer).URL, Breaker: remote.Breaker{Failures: 1, Rest: time.Hour},
+			})
+			if err := client.Available(background); err != nil {
+				t.Fatalf("before any call: got %v", err)
+			}
+
+			_, err := client.Read(background, marker)
+
+			if available := client.Available(background); (available != nil) != test.down {
+				t.Errorf("after %v: got %v, want down %v", err, available, test.down)
+			}
+		})
+	}
+}
+
 func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -390,19 +538,24 @@ func TestNothingTellsTheSecret(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var log logs
-			client := newClient(t, airflow.Config{URL: scripted(t, test.answer).URL, Logger: log.logger()})
+			client := newClient(t, airflow.Config{
+				URL: scripted(t, byMethod(reply(200, shown(orders.Describe())), test.answer)).URL, Logger: log.logger(),
+			})
 
-			_, err := client.Put(background, orders, secret)
+			_, putErr := client.Put(background, orders, secret)
+			_, updateErr := client.Update(background, orders, secret)
 
-			e := remoteError(t, err)
-			log.logger().Error("a call failed", "error", err, "whole", fmt.Sprintf("%v %+v %#v", err, err, err))
-			log.logger().Error("its cause", "error", e, "fields", fmt.Sprintf("%+v %#v", *e, *e))
-			if !strings.Contains(err.Error(), test.keeps) {
-				t.Errorf("got error %v, want %q in it", err, test.keeps)
-			}
-			for _, word := range []string{secret.Reveal()[:16], password, ownToken} {
-				if strings.Contains(err.Error()+log.String(), word) {
-					t.Errorf("the log tells %q:\n%s", word, log.String())
+			for _, err := range []error{putErr, updateErr} {
+				e := remoteError(t, err)
+				log.logger().Error("a call failed", "error", err, "whole", fmt.Sprintf("%v %+v %#v", err, err, err))
+				log.logger().Error("its cause", "error", e, "fields", fmt.Sprintf("%+v %#v", *e, *e))
+				if !strings.Contains(err.Error(), test.keeps) {
+					t.Errorf("got error %v, want %q in it", err, test.keeps)
+				}
+				for _, word := range []string{secret.Reveal()[:16], password, ownToken} {
+					if strings.Contains(err.Error()+log.String(), word) {
+						t.Errorf("the log tells %q:\n%s", word, log.String())
+					}
 				}
 			}
 		})
@@ -422,6 +575,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"nobody", func(c *airflow.Config) { c.Username = "" }, "username"},
 		{"no password", func(c *airflow.Config) { c.Password = nil }, "password"},
 		{"no time-out", func(c *airflow.Config) { c.Timeout = 0 }, "time-out"},
+		{"less than no rate", func(c *airflow.Config) { c.Limits.PerSecond = -1 }, "airflow: limits"},
 		{"a CA that is none", func(c *airflow.Config) { c.CA = []byte("x") }, "PEM"},
 	}
 	for _, test := range tests {

@@ -1,6 +1,7 @@
 package airflow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,17 +16,21 @@ type Config struct {
 	// URL is Airflow's base URL, perhaps with a path: what stands before
 	// /api/v2 and /auth/token.
 	URL string
-	// Username and Password are those of a user that may read, create and delete
-	// connections: the role Op, or better.
+	// Username and Password are those of a user that may read, create, edit and
+	// delete connections: the role Op, or better.
 	Username string
 	Password remote.Credential
 	// CA holds PEM certificates that are trusted beside the system's own roots.
 	CA []byte
 	// Timeout bounds one method of the client, with everything it sends.
 	Timeout time.Duration
+	// Limits bound what Airflow gets from us, Breaker says when it is left alone.
+	Limits  remote.Limits
+	Breaker remote.Breaker
 	// Clock is what our own token's end is compared with; nil means the system's.
 	Clock func() time.Time
-	// Logger hears of every call at debug level; nil means nobody does.
+	// Logger hears of every call at debug level, and of the breaker above it; nil
+	// means nobody does.
 	Logger *slog.Logger
 }
 
@@ -50,7 +55,8 @@ func New(config Config) (*Client, error) {
 		return nil, errors.New("airflow: username and password are needed")
 	}
 	system, err := remote.New(remote.Config{
-		Name: "airflow", CA: config.CA, Timeout: config.Timeout, Clock: config.Clock, Logger: config.Logger,
+		Name: "airflow", CA: config.CA, Timeout: config.Timeout, Limits: config.Limits, Breaker: config.Breaker,
+		Own: own, Clock: config.Clock, Logger: config.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -63,3 +69,6 @@ func New(config Config) (*Client, error) {
 
 // Close ends what is idle. Calls under way end within their time-out.
 func (c *Client) Close() { c.system.Close() }
+
+// Available tells why Airflow would not be called now. See identity.Connections.
+func (c *Client) Available(context.Context) error { return c.system.Available() }

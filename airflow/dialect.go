@@ -11,6 +11,8 @@ import (
 type dialect struct {
 	connections string // path of the list of connections
 	created     int    // what a POST is answered with
+	// mask is the query of a PATCH that writes these fields and no others.
+	mask func(fields []string) string
 	// refuses tells whether an answer of Airflow's own refuses our login, and
 	// not the call.
 	refuses func(status int, detail string) bool
@@ -21,10 +23,15 @@ type dialect struct {
 var v2 = dialect{
 	connections: "/api/v2/connections",
 	created:     http.StatusCreated,
+	mask:        repeated,
 	refuses: func(status int, detail string) bool {
 		return status == http.StatusUnauthorized || status == http.StatusForbidden && detail == "Invalid JWT token"
 	},
 }
+
+// repeated names each field by a key of its own. Airflow 3 takes a list with
+// commas for one field that it does not have: it answers 200 and changes nothing.
+func repeated(fields []string) string { return url.Values{"update_mask": fields}.Encode() }
 
 // connection is the path of one connection.
 func (d dialect) connection(id identity.ConnectionID) string {

@@ -1,12 +1,12 @@
 // Package airflow is the thin client of one environment's Airflow: it posts the
 // connections in which DAGs find their UAA clients, reads whose they are, and
-// deletes those that are ours.
+// patches and deletes those that are ours.
 //
 // A connection's description ends with a marker that names broker, connection
 // and identity (identity.Marker). It is the only thing that makes a connection
-// ours, and it is read before anything is taken away. Nothing is ever written
-// that was read before: Airflow masks what it tells, and a mask written back is
-// a lost secret.
+// ours, and it is read before anything is changed or taken away. Nothing is ever
+// written that was read before: Airflow masks what it tells, and a mask written
+// back is a lost secret.
 //
 //	call     answer                                           outcome
 //	-------  -----------------------------------------------  --------
@@ -15,6 +15,10 @@
 //	Read     200, its marker names this owner                 Done
 //	         200, another marker or none                      Foreign
 //	         404 with a detail that is about a connection     NotThere
+//	Update   as Read, and then of the PATCH: 200 with our     Done
+//	           connection and the description that was sent
+//	         404 with a detail that is about a connection     NotThere
+//	         a Read that told nothing                         Later
 //	Remove   as Read, and then of the DELETE: 204             Done
 //	         404 with a detail that is about a connection     NotThere
 //	         a Read that told nothing                         Later

@@ -3,12 +3,15 @@ package airflow_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"airflow-identity/airflow"
 	"airflow-identity/identity"
 	"airflow-identity/integration/standin"
 	standinairflow "airflow-identity/integration/standin/airflow"
+	"airflow-identity/remote"
 )
 
 func TestLifeOfAConnection(t *testing.T) {
@@ -51,8 +54,25 @@ func TestLifeOfAConnection(t *testing.T) {
 	outcome, err = client.Read(background, later)
 	expect("reading for another generation", identity.Done, outcome, err)
 
+	newer, another := orders, identity.NewSecret()
+	newer.Marker = later
+	newer.Host, newer.Description = "https://uaa.example.org/oauth/token", "Another sentence."
+	outcome, err = client.Update(background, newer, another)
+	expect("updating", identity.Done, outcome, err)
+	want.Description, want.Host, want.Password = newer.Describe(), newer.Host, another.Reveal()
+	if got, _ := server.Connection("acme_orders"); got != want {
+		t.Errorf("updating: got %+v, want %+v", got, want)
+	}
+	outcome, err = client.Update(background, newer, another)
+	expect("updating to what it is", identity.Done, outcome, err)
+	if n := server.Updates()["acme_orders"]; n != 2 {
+		t.Errorf("updating: Airflow counted %d, want 2", n)
+	}
+
 	outcome, err = client.Remove(background, marker)
 	expect("removing", identity.Done, outcome, err)
+	outcome, err = client.Update(background, newer, another)
+	expect("updating what is gone", identity.NotThere, outcome, err)
 	outcome, err = client.Remove(background, marker)
 	expect("removing again", identity.NotThere, outcome, err)
 }
@@ -89,6 +109,10 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			if outcome != identity.Foreign || err == nil {
 				t.Errorf("reading: got %s, %v; want foreign", outcome, err)
 			}
+			outcome, err = client.Update(background, orders, secret)
+			if outcome != identity.Foreign || err == nil {
+				t.Errorf("updating: got %s, %v; want foreign", outcome, err)
+			}
 			outcome, err = client.Remove(background, marker)
 			if outcome != identity.Foreign || err == nil {
 				t.Errorf("removing: got %s, %v; want foreign", outcome, err)
@@ -100,12 +124,88 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Everything but extra is ours and is mended; extra belongs to Airflow's operators.
+func TestUpdateMendsEverythingButExtra(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	port := 8443
+	server.PutConnection(standinairflow.Connection{
+		ConnectionID: "acme_orders", ConnType: "generic", Host: "https://evil.example.com", Login: "somebody", Schema: "https",
+		Port: &port, Password: "else", Extra: `{"verify": "/etc/ca.pem"}`, Description: "Edited. " + marker.String(),
+	})
+	client := newClient(t, airflow.Config{URL: server.URL()})
+
+	outcome, err := client.Update(background, orders, secret)
+
+	got, _ := server.Connection("acme_orders")
+	want := standinairflow.Connection{
+		ConnectionID: "acme_orders", ConnType: "http", Host: orders.Host, Login: string(orders.Login),
+		Password: secret.Reveal(), Extra: `{"verify": "/etc/ca.pem"}`, Description: orders.Describe(),
+	}
+	if outcome != identity.Done || got != want {
+		t.Errorf("got %s, %v, and %+v; want done, and %+v", outcome, err, got, want)
+	}
+}
+
+func TestAvailableOnceAirflowIsBack(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	server.Faults.Add(standin.Fault{Call: "POST /auth/token", Status: 502, Times: 5})
+	client := newClient(t, airflow.Config{URL: server.URL()})
+	for range 5 {
+		if err := client.Available(background); err != nil {
+			t.Fatalf("too early: %v", err)
+		}
+		outcome, err := client.Put(background, orders, secret)
+		if outcome != identity.Later {
+			t.Fatalf("got %s, %v", outcome, err)
+		}
+	}
+
+	outcome, err := client.Put(background, orders, secret)
+	if outcome != identity.Later || !strings.Contains(err.Error(), "airflow is down") || client.Available(background) == nil {
+		t.Errorf("got %s, %v, available %v; want later, since airflow is down", outcome, err, client.Available(background))
+	}
+	quick := newClient(t, airflow.Config{URL: server.URL(), Breaker: remote.Breaker{Failures: 1, Rest: time.Nanosecond}})
+	server.Faults.Add(standin.Fault{Call: "GET /api/v2/connections/"})
+	outcome, err = quick.Read(background, marker)
+	if outcome != identity.Unknown {
+		t.Fatalf("while it is down: got %s, %v", outcome, err)
+	}
+	outcome, err = quick.Put(background, orders, secret)
+	if outcome != identity.Done || quick.Available(background) != nil {
+		t.Errorf("once it is back: got %s, %v, available %v", outcome, err, quick.Available(background))
+	}
+}
+
+// A method takes one slot at a time, also where it logs in first and reads then.
+func TestOneSlotServesManyCallers(t *testing.T) {
+	t.Parallel()
+	server := startAirflow(t, standinairflow.Config{})
+	server.PutConnection(standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http", Description: orders.Describe()})
+	client := newClient(t, airflow.Config{URL: server.URL(), Timeout: time.Minute, Limits: remote.Limits{Concurrency: 1, PerSecond: 10_000}})
+
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			outcome, err := client.Update(background, orders, secret)
+			if outcome != identity.Done {
+				t.Errorf("got %s, %v", outcome, err)
+			}
+		})
+	}
+	callers.Wait()
+}
+
 func TestWhatIsKnownWhenAirflowIsDisturbed(t *testing.T) {
 	t.Parallel()
 	put := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
 		return c.Put(ctx, orders, secret)
 	}
 	read := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Read(ctx, marker) }
+	update := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
+		return c.Update(ctx, orders, secret)
+	}
 	remove := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Remove(ctx, marker) }
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
@@ -113,6 +213,7 @@ func TestWhatIsKnownWhenAirflowIsDisturbed(t *testing.T) {
 	const (
 		posted  = "POST /api/v2/connections"
 		got     = "GET /api/v2/connections/"
+		patched = "PATCH /api/v2/connections/"
 		deleted = "DELETE /api/v2/connections/"
 		login   = "POST /auth/token"
 	)
@@ -133,6 +234,15 @@ func TestWhatIsKnownWhenAirflowIsDisturbed(t *testing.T) {
 		{"put, login too slow", put, false, standin.Fault{Call: login, Kind: standin.Slow, Release: release}, identity.Later, false},
 		{"read, lost", read, true, standin.Fault{Call: got, Kind: standin.LoseAfter, Times: 9}, identity.Unknown, true},
 		{"read, unavailable", read, true, standin.Fault{Call: got}, identity.Unknown, true},
+		{"update, read lost", update, true, standin.Fault{Call: got, Kind: standin.LoseAfter, Times: 9}, identity.Later, true},
+		{"update, read unavailable", update, true, standin.Fault{Call: got}, identity.Later, true},
+		{"update, read too slow", update, true, standin.Fault{Call: got, Kind: standin.Slow, Release: release}, identity.Later, true},
+		{"update, no login", update, true, standin.Fault{Call: login}, identity.Later, true},
+		{"update, patch lost before", update, true, standin.Fault{Call: patched, Kind: standin.LoseBefore}, identity.Unknown, true},
+		{"update, patch lost after", update, true, standin.Fault{Call: patched, Kind: standin.LoseAfter}, identity.Unknown, true},
+		{"update, patch too slow", update, true, standin.Fault{Call: patched, Kind: standin.Slow, Release: release}, identity.Unknown, true},
+		{"update, patch unavailable", update, true, standin.Fault{Call: patched}, identity.Unknown, true},
+		{"update, patch too many", update, true, standin.Fault{Call: patched, Status: 429}, identity.Later, true},
 		{"remove, read lost", remove, true, standin.Fault{Call: got, Kind: standin.LoseAfter, Times: 9}, identity.Later, true},
 		{"remove, read unavailable", remove, true, standin.Fault{Call: got}, identity.Later, true},
 		{"remove, read too slow", remove, true, standin.Fault{Call: got, Kind: standin.Slow, Release: release}, identity.Later, true},

@@ -18,7 +18,8 @@
 //	what happened                                            outcome
 //	-------------------------------------------------------  --------
 //	dial, TLS or proxy failed; the deadline passed before    Later
-//	  the first byte; no token for the call could be had
+//	  the first byte; no token for the call could be had; no
+//	  slot came free in time; the breaker is open
 //	the system's own 401, 408, 429: refused before it acted  Later
 //	the system's own 4xx otherwise                           Rejected
 //	time-out or lost reply after the first byte              Unknown
@@ -39,6 +40,8 @@
 // between that look at the clock and the system call behind it; the quiet time
 // of the core covers it.
 //
-// Every call passes through System.Do, one place for all remotes. Limits and the
-// breaker belong there.
+// Every call, logins too, passes through System.Do, and there a gate. It waits
+// for a slot and for its place in the rate, but no longer than half of its time:
+// better not sent than cut off. And it is turned away at once while the system
+// is down, which a breaker tells by failures in a row (see Breaker).
 package remote

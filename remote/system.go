@@ -40,18 +40,26 @@ type Config struct {
 	CA []byte
 	// Timeout bounds every call, from dial to the last byte of the answer.
 	Timeout time.Duration
+	// Limits bound what the system gets, Breaker says when it is left alone.
+	Limits  Limits
+	Breaker Breaker
+	// Own tells whether a complete answer is the system's own, for the breaker;
+	// nil means every 2xx and 4xx that is not the router's.
+	Own func(Answer) bool
 	// UserAgent is "airflow-identity" unless it is set.
 	UserAgent string
 	// Clock is what Retry-After dates and the ends of tokens are compared with;
 	// nil means the system's. Deadlines always follow the system's.
 	Clock func() time.Time
-	// Logger hears of every call at debug level; nil means nobody does.
+	// Logger hears of every call at debug level, and of the breaker above it; nil
+	// means nobody does.
 	Logger *slog.Logger
 }
 
 // System is one remote system as seen over HTTP.
 type System struct {
 	config    Config
+	gate      *gate
 	transport *http.Transport
 	closed    context.Context
 	close     context.CancelFunc
@@ -64,6 +72,12 @@ func New(config Config) (*System, error) {
 	}
 	if config.Timeout <= 0 {
 		return nil, fmt.Errorf("%s: the time-out must be more than 0", config.Name)
+	}
+	if err := config.Limits.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Name, err)
+	}
+	if config.Own == nil {
+		config.Own = ownByStatus
 	}
 	if config.UserAgent == "" {
 		config.UserAgent = "airflow-identity"
@@ -79,7 +93,7 @@ func New(config Config) (*System, error) {
 		return nil, fmt.Errorf("%s: %w", config.Name, err)
 	}
 
-	s := &System{config: config}
+	s := &System{config: config, gate: newGate(config.Name, config.Limits, config.Breaker, config.Logger)}
 	s.closed, s.close = context.WithCancel(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -156,6 +170,10 @@ func (s *System) Close() {
 	s.transport.CloseIdleConnections()
 }
 
+// Available tells why a call would not be sent now: an *Unavailable while the
+// breaker is open. Nil promises nothing.
+func (s *System) Available() error { return s.gate.available() }
+
 // Clock tells the time as the configuration wants it.
 func (s *System) Clock() time.Time { return s.config.Clock() }
 
@@ -178,7 +196,7 @@ type Request struct {
 	Secrets []identity.Secret
 }
 
-// Do makes one call, once: it follows no redirect, and the transport sends only
+// Do makes one call, once, when the limits and the breaker let it: it follows no redirect, and the transport sends only
 // what was never written or what reads only a second time. A complete answer of
 // any status is an Answer; everything else is an *Error.
 func (s *System) Do(ctx context.Context, r Request) (Answer, error) {
@@ -186,7 +204,7 @@ func (s *System) Do(ctx context.Context, r Request) (Answer, error) {
 	defer cancel()
 	started := time.Now()
 
-	answer, err := s.exchange(ctx, r)
+	answer, err := s.admitted(ctx, r)
 
 	attributes := []slog.Attr{slog.String("system", s.config.Name), slog.String("call", r.Call),
 		slog.Int("status", answer.Status), slog.Duration("took", time.Since(started))}
@@ -195,6 +213,44 @@ func (s *System) Do(ctx context.Context, r Request) (Answer, error) {
 	}
 	s.config.Logger.LogAttrs(ctx, slog.LevelDebug, "remote call", attributes...)
 	return answer, err
+}
+
+// admitted makes the call unless the gate keeps it from being sent.
+func (s *System) admitted(ctx context.Context, r Request) (answer Answer, err error) {
+	refused := s.gate.pass(ctx, func() error {
+		started := time.Now()
+		answer, err = s.exchange(ctx, r)
+		return s.tells(ctx, started, answer, err)
+	})
+	if refused != nil {
+		return Answer{}, s.Unsent(r.Call, refused)
+	}
+	return answer, err
+}
+
+// tells gives what a call tells the breaker. One that we gave up ourselves tells
+// nothing; nor does one that had less than a third of the time-out, which is what
+// is left of it after a long wait for a slot.
+func (s *System) tells(ctx context.Context, started time.Time, answer Answer, err error) error {
+	if err == nil {
+		if s.config.Own(answer) {
+			return nil
+		}
+		return answer.Refused(false, "", "")
+	}
+	deadline, _ := ctx.Deadline()
+	switch over := ctx.Err() != nil || late(time.Now(), deadline); {
+	case s.closed.Err() != nil, errors.Is(ctx.Err(), context.Canceled):
+		return errSaysNothing
+	case over && deadline.Sub(started) < s.config.Timeout/3:
+		return errSaysNothing
+	default:
+		return err
+	}
+}
+
+func ownByStatus(a Answer) bool {
+	return a.Status >= 200 && a.Status < 500 && a.Status/100 != 3 && !a.FromRouter()
 }
 
 func (s *System) exchange(ctx context.Context, r Request) (Answer, error) {

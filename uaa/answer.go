@@ -32,6 +32,16 @@ func refusal(a remote.Answer) *remote.Error {
 	return a.Refused(own, code, description)
 }
 
+// own tells whether an answer is UAA's own, be it a success or a refusal. Every
+// success of a call that we make is an object.
+func own(a remote.Answer) bool {
+	if a.Status >= 300 {
+		return refusal(a).Own
+	}
+	var body map[string]json.RawMessage
+	return a.JSON(&body) == nil && !a.FromRouter()
+}
+
 func text(raw json.RawMessage) (string, bool) {
 	var s *string
 	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil || s == nil {

@@ -101,6 +101,106 @@ func TestCreateByAnswer(t *testing.T) {
 	}
 }
 
+func TestUpdateByAnswer(t *testing.T) {
+	t.Parallel()
+	const granted, none, grants = `["orders.write","orders.read"]`, `["uaa.none"]`, `["client_credentials"]`
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		want   identity.Outcome
+	}{
+		{"as asked, in another order", reply(200, made(granted, none, grants)), identity.Done},
+		{"the old authorities", reply(200, made(`["orders.write","orders.read","orders.admin"]`, none, grants)), identity.Differs},
+		{"an authority too few", reply(200, made(`["orders.read"]`, none, grants)), identity.Differs},
+		{"another scope", reply(200, made(granted, `["openid"]`, grants)), identity.Differs},
+		{"another grant type", reply(200, made(granted, none, `["client_credentials","password"]`)), identity.Differs},
+		{"another client", reply(200, strings.Replace(made(granted, none, grants), string(orders.ID), "afi-other", 1)), identity.Unknown},
+		{"201, which is not how UAA says it", reply(201, made(granted, none, grants)), identity.Unknown},
+		{"200 and nothing", reply(200, ""), identity.Unknown},
+		{"200 and a page", reply(200, page), identity.Unknown},
+		{"200 and half an object", hangUp(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"client_id\":"), identity.Unknown},
+		{"UAA's own 404", reply(404, "", "Content-Length", "0"), identity.NotThere},
+		{"the router's 404", reply(404, routerBody, router, "unknown_route"), identity.Unknown},
+		{"the router's 404 without its text", reply(404, "", router, "unknown_route"), identity.Unknown},
+		{"a 404 page", reply(404, page), identity.Unknown},
+		{"a 404 of an unknown zone", reply(404, `{}`), identity.Unknown},
+		{"409, which is about nothing", reply(409, `{"error":"invalid_client"}`), identity.Rejected},
+		{"not allowed", reply(400, `{"error":"invalid_client","error_description":"uaa.admin is a restricted authority."}`), identity.Rejected},
+		{"a gateway's 400", reply(400, `{"message":"bad request"}`), identity.Unknown},
+		{"not permitted", reply(403, `{"error":"insufficient_scope"}`), identity.Rejected},
+		{"our token, refused twice", reply(401, `{"error":"invalid_token","error_description":"expired"}`), identity.Later},
+		{"429", reply(429, page), identity.Later},
+		{"unknown path", reply(302, "", "Location", "/uaa/login"), identity.Unknown},
+		{"500, as an object", reply(500, `{}`), identity.Unknown},
+		{"hang up", hangUp(t, ""), identity.Unknown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, uaa.Config{URL: scripted(t, test.answer).URL})
+
+			outcome, err := client.Update(background, orders)
+
+			if outcome != test.want || (err == nil) != (test.want == identity.Done || test.want == identity.NotThere) {
+				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
+			}
+		})
+	}
+}
+
+// A PUT merges: it names all that a create names, with nothing null and no secret.
+func TestRequestOfAnUpdate(t *testing.T) {
+	t.Parallel()
+	const none = `["uaa.none"]`
+	tests := []struct {
+		name        string
+		authorities []identity.Authority
+		sent        []any
+		answered    string
+	}{
+		{"some", orders.Authorities, []any{"orders.read", "orders.write"}, `["orders.write","orders.read"]`},
+		{"nil", nil, []any{"uaa.none"}, none},
+		{"none", []identity.Authority{}, []any{"uaa.none"}, none},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, uaa.Config{Zone: "dedicated", URL: scripted(t, func(w http.ResponseWriter, r *http.Request) {
+				if got, want := r.Method+" "+r.URL.Path, "PUT /oauth/clients/restricted/"+string(orders.ID); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				if got := r.Header.Get("X-Identity-Zone-Subdomain") + " " + r.Header.Get("Content-Type"); got != "dedicated application/json" {
+					t.Errorf("got zone and type %q", got)
+				}
+				var body map[string]any
+				err := json.NewDecoder(r.Body).Decode(&body)
+				want := map[string]any{
+					"client_id":              string(orders.ID),
+					"name":                   "acme_orders",
+					"authorities":            test.sent,
+					"scope":                  []any{"uaa.none"},
+					"authorized_grant_types": []any{"client_credentials"},
+					"access_token_validity":  600.0,
+					"afi_broker":             "b-1",
+					"afi_identity":           "i-1",
+				}
+				if err != nil || !reflect.DeepEqual(body, want) {
+					t.Errorf("got body  %v, %v\nwant body %v", body, err, want)
+				}
+				reply(200, made(test.answered, none, `["client_credentials"]`))(w, r)
+			}).URL})
+			wished := orders
+			wished.Authorities = test.authorities
+
+			outcome, err := client.Update(background, wished)
+
+			if outcome != identity.Done {
+				t.Errorf("got %s, %v", outcome, err)
+			}
+		})
+	}
+}
+
 func TestDeleteAndGetByAnswer(t *testing.T) {
 	t.Parallel()
 	whole := made(`["orders.read"]`, `["uaa.none"]`, `["client_credentials"]`)
@@ -171,7 +271,7 @@ func TestProbeByAnswer(t *testing.T) {
 			t.Parallel()
 			client := newClient(t, uaa.Config{URL: scripted(t, test.answer).URL})
 
-			outcome, err := client.Probe(background, orders.ID, secret)
+			outcome, err := client.Probe(background, orders, secret)
 
 			if outcome != test.want || (err == nil) != (test.want == identity.Done || test.want == identity.NotThere) {
 				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
@@ -395,9 +495,15 @@ func TestWhatUAAWouldMisunderstandIsNotSent(t *testing.T) {
 			test.change(&asked, &with)
 
 			outcome, err := client.Create(background, asked, with)
-
 			if outcome != identity.Rejected || err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %s, %v; want a rejection about %q", outcome, err, test.want)
+				t.Errorf("creating: got %s, %v; want a rejection about %q", outcome, err, test.want)
+			}
+			if with.IsZero() {
+				return // an update has no secret
+			}
+			outcome, err = client.Update(background, asked)
+			if outcome != identity.Rejected || err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("updating: got %s, %v; want a rejection about %q", outcome, err, test.want)
 			}
 		})
 	}
@@ -425,7 +531,7 @@ func TestZoneAnswersForItself(t *testing.T) {
 	port := server.URL[strings.LastIndex(server.URL, ":"):]
 	client := newClient(t, uaa.Config{URL: "http://localhost" + port + "/uaa/", Zone: "dedicated"})
 
-	outcome, err := client.Probe(background, orders.ID, secret)
+	outcome, err := client.Probe(background, orders, secret)
 	if outcome != identity.Done {
 		t.Errorf("probing: got %s, %v", outcome, err)
 	}
@@ -492,10 +598,11 @@ func TestNothingTellsTheSecret(t *testing.T) {
 	client := newClient(t, uaa.Config{URL: server.URL, Logger: log.logger()})
 
 	_, err := client.Create(background, orders, secret)
-	_, probeErr := client.Probe(background, orders.ID, secret)
+	_, probeErr := client.Probe(background, orders, secret)
+	_, updateErr := client.Update(background, orders)
 	_, deleteErr := client.Delete(background, orders.ID)
 
-	for _, err := range []error{err, probeErr, deleteErr} {
+	for _, err := range []error{err, probeErr, updateErr, deleteErr} {
 		log.logger().Error("a call failed", "error", err, "whole", fmt.Sprintf("%v %+v %#v", err, err, err))
 		e := remoteError(t, err)
 		log.logger().Error("its cause", "error", e, "fields", fmt.Sprintf("%+v %#v", *e, *e))
@@ -504,6 +611,45 @@ func TestNothingTellsTheSecret(t *testing.T) {
 		if strings.Contains(log.String(), word) {
 			t.Errorf("the log tells %q:\n%s", word, log.String())
 		}
+	}
+}
+
+// What is not UAA's own answer says that UAA is not there, whatever its status.
+func TestAvailableByAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		down   bool
+	}{
+		{"a client", reply(200, made(`["orders.read"]`, `["uaa.none"]`, `["client_credentials"]`)), false},
+		{"no such client", reply(404, ""), false},
+		{"refused", reply(400, `{"error":"invalid_client"}`), false},
+		{"not permitted", reply(403, `{}`), false},
+		{"too many", reply(429, page), false},
+		{"a page of maintenance", reply(200, page), true},
+		{"a stranger's 404", reply(404, page), true},
+		{"no route", reply(404, routerBody, router, "unknown_route"), true},
+		{"unknown path", reply(302, "", "Location", "/uaa/login"), true},
+		{"500", reply(500, `{"error":"server_error"}`), true},
+		{"hang up", hangUp(t, ""), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, uaa.Config{
+				URL: scripted(t, test.answer).URL, Breaker: remote.Breaker{Failures: 1, Rest: time.Hour},
+			})
+			if err := client.Available(background); err != nil {
+				t.Fatalf("before any call: got %v", err)
+			}
+
+			_, err := client.Delete(background, orders.ID)
+
+			if available := client.Available(background); (available != nil) != test.down {
+				t.Errorf("after %v: got %v, want down %v", err, available, test.down)
+			}
+		})
 	}
 }
 
@@ -531,6 +677,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"no secret", func(c *uaa.Config) { c.Secret = nil }, "secret"},
 		{"a zone that is a host", func(c *uaa.Config) { c.Zone = "evil.example.com/" }, "subdomain"},
 		{"no time-out", func(c *uaa.Config) { c.Timeout = 0 }, "time-out"},
+		{"less than no slot", func(c *uaa.Config) { c.Limits.Concurrency = -1 }, "uaa: limits"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package uaa
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,9 +33,13 @@ type Config struct {
 	CA []byte
 	// Timeout bounds one method of the client, with everything it sends.
 	Timeout time.Duration
+	// Limits bound what UAA gets from us, Breaker says when it is left alone.
+	Limits  remote.Limits
+	Breaker remote.Breaker
 	// Clock is what our own token's end is compared with; nil means the system's.
 	Clock func() time.Time
-	// Logger hears of every call at debug level; nil means nobody does.
+	// Logger hears of every call at debug level, and of the breaker above it; nil
+	// means nobody does.
 	Logger *slog.Logger
 }
 
@@ -78,7 +83,8 @@ func New(config Config) (*Client, error) {
 		public = given.String()
 	}
 	system, err := remote.New(remote.Config{
-		Name: "uaa", CA: config.CA, Timeout: config.Timeout, Clock: config.Clock, Logger: config.Logger,
+		Name: "uaa", CA: config.CA, Timeout: config.Timeout, Limits: config.Limits, Breaker: config.Breaker,
+		Own: own, Clock: config.Clock, Logger: config.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -102,6 +108,9 @@ func zoneURL(base *url.URL, zone string) string {
 // Close ends what is idle. Calls under way end within their time-out.
 func (c *Client) Close() { c.system.Close() }
 
+// Available tells why UAA would not be called now. See identity.Clients.
+func (c *Client) Available(context.Context) error { return c.system.Available() }
+
 // header is that of a management call.
 func (c *Client) header() http.Header {
 	// Without it UAA answers errors with pages of HTML.
@@ -109,5 +118,12 @@ func (c *Client) header() http.Header {
 	if c.config.Zone != "" {
 		header.Set("X-Identity-Zone-Subdomain", c.config.Zone)
 	}
+	return header
+}
+
+// jsonHeader is that of a management call with a body.
+func (c *Client) jsonHeader() http.Header {
+	header := c.header()
+	header.Set("Content-Type", "application/json")
 	return header
 }

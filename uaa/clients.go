@@ -17,6 +17,7 @@ import (
 
 const (
 	callCreate = "POST /oauth/clients/restricted"
+	callUpdate = "PUT /oauth/clients/restricted/{id}"
 	callGet    = "GET /oauth/clients/{id}"
 	callDelete = "DELETE /oauth/clients/{id}"
 
@@ -61,28 +62,22 @@ func (c *Client) Create(ctx context.Context, client identity.Client, secret iden
 	defer cancel()
 	asked := asStored(client, secret)
 	body, err := asked.body(client.Labels)
+	if err == nil && secret.IsZero() {
+		err = errors.New("a client needs a secret")
+	}
 	if err != nil {
 		return identity.Rejected, fmt.Errorf("creating client %s: not sent: %w", client.ID, err)
 	}
-	header := c.header()
-	header.Set("Content-Type", "application/json")
 
 	answer, err := c.session.Do(ctx, remote.Request{
 		Call: callCreate, Method: http.MethodPost, URL: c.url + restrictedPath,
-		Header: header, Body: body, Secrets: []identity.Secret{secret},
+		Header: c.jsonHeader(), Body: body, Secrets: []identity.Secret{secret},
 	})
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("creating client %s: %w", client.ID, err)
 	}
 	if answer.Status == http.StatusCreated || answer.Status == http.StatusOK {
-		got, err := read(answer, client.ID)
-		if err != nil {
-			return identity.Unknown, fmt.Errorf("creating client %s: %w", client.ID, answer.Unreadable(err))
-		}
-		if err := asked.compare(got); err != nil {
-			return identity.Differs, fmt.Errorf("creating client %s: %w", client.ID, err)
-		}
-		return identity.Done, nil
+		return asked.became(answer, "creating")
 	}
 
 	refused := refusal(answer)
@@ -91,6 +86,36 @@ func (c *Client) Create(ctx context.Context, client identity.Client, secret iden
 		outcome = identity.Exists
 	}
 	return outcome, fmt.Errorf("creating client %s: %w", client.ID, refused)
+}
+
+// Update puts the client as it should be. See identity.Clients.
+//
+// A PUT merges: UAA keeps what is left out, the secret above all, and takes an
+// empty list for one that is left out. A null would undo the merge and lose the
+// name, the life of tokens and every label. So everything is sent but the secret,
+// as on create, with the same labels: one that was set cannot be taken away.
+//
+// Tokens that say an authority which is taken away die at UAA's own check.
+func (c *Client) Update(ctx context.Context, client identity.Client) (identity.Outcome, error) {
+	ctx, cancel := c.system.Within(ctx)
+	defer cancel()
+	asked := asStored(client, identity.Secret{})
+	body, err := asked.body(client.Labels)
+	if err != nil {
+		return identity.Rejected, fmt.Errorf("updating client %s: not sent: %w", client.ID, err)
+	}
+
+	answer, err := c.session.Do(ctx, remote.Request{
+		Call: callUpdate, Method: http.MethodPut, URL: c.url + restrictedPath + "/" + url.PathEscape(string(client.ID)),
+		Header: c.jsonHeader(), Body: body,
+	})
+	if err != nil {
+		return remote.OutcomeOf(err), fmt.Errorf("updating client %s: %w", client.ID, err)
+	}
+	if answer.Status == http.StatusOK {
+		return asked.became(answer, "updating")
+	}
+	return notThereOr(answer, "updating", client.ID)
 }
 
 // Delete takes the client away. See identity.Clients.
@@ -187,9 +212,6 @@ func asStored(client identity.Client, secret identity.Secret) stored {
 // body gives the request, labels as keys beside the fields, unless UAA would
 // take it for something else than is meant.
 func (s stored) body(labels map[string]string) ([]byte, error) {
-	if s.Secret == "" {
-		return nil, errors.New("a client needs a secret")
-	}
 	if s.TokenValidity < 1 {
 		// UAA accepts 0 and less, and every token is expired from the start.
 		return nil, errors.New("the life of its tokens must be at least a second")
@@ -222,6 +244,18 @@ func (s stored) body(labels map[string]string) ([]byte, error) {
 		body[key] = value
 	}
 	return json.Marshal(body)
+}
+
+// became reads the client that a 2xx holds and compares it with what was asked.
+func (s stored) became(answer remote.Answer, doing string) (identity.Outcome, error) {
+	got, err := read(answer, s.ID)
+	if err != nil {
+		return identity.Unknown, fmt.Errorf("%s client %s: %w", doing, s.ID, answer.Unreadable(err))
+	}
+	if err := s.compare(got); err != nil {
+		return identity.Differs, fmt.Errorf("%s client %s: %w", doing, s.ID, err)
+	}
+	return identity.Done, nil
 }
 
 // compare tells what UAA made of the lists that it was asked for. Their order

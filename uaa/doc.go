@@ -1,5 +1,5 @@
-// Package uaa is the thin client of one environment's UAA: it makes, reads,
-// probes and deletes UAA clients, and knows what UAA's answers prove.
+// Package uaa is the thin client of one environment's UAA: it makes, updates,
+// reads, probes and deletes UAA clients, and knows what UAA's answers prove.
 //
 // It is our own because the libraries hide what the core lives on: go-uaa has
 // no context, no status in its errors and no way to tell a lost reply from a
@@ -10,6 +10,9 @@
 //	Create  201, the lists as asked                           Done
 //	        201, other authorities, scopes or grant types     Differs
 //	        409 with a JSON error                             Exists
+//	Update  200, the lists as asked                           Done
+//	        200, other authorities, scopes or grant types     Differs
+//	        404, empty, not the router's                      NotThere
 //	Delete  200 with the deleted client                       Done
 //	        404, empty, not the router's                      NotThere
 //	Probe   200 with an access_token                          Done
@@ -24,7 +27,7 @@
 //
 // The rest, for calls that got no answer, is in package remote.
 //
-// Creates go through /oauth/clients/restricted, where UAA itself refuses to
+// Creates and updates go through /oauth/clients/restricted, where UAA itself refuses to
 // grant its own administration, whoever asks. Two things are refused before they
 // are sent, because UAA would take them: an authority with a comma in it, which
 // it splits, and labels beyond what it can store, which it answers with 500.

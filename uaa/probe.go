@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"airflow-identity/identity"
@@ -16,7 +17,8 @@ import (
 //
 // A 401 alone proves nothing about the secret: UAA also says it of a grant type,
 // and only after the secret has passed.
-func (c *Client) Probe(ctx context.Context, id identity.ClientID, secret identity.Secret) (identity.Outcome, error) {
+func (c *Client) Probe(ctx context.Context, client identity.Client, secret identity.Secret) (identity.Outcome, error) {
+	id := client.ID
 	form := url.Values{
 		"grant_type":    {"client_credentials"},
 		"client_id":     {string(id)},
@@ -35,7 +37,8 @@ func (c *Client) Probe(ctx context.Context, id identity.ClientID, secret identit
 	}
 	if answer.Status == http.StatusOK {
 		var body struct {
-			AccessToken string `json:"access_token"`
+			AccessToken string  `json:"access_token"`
+			Scope       *string `json:"scope"` // with client_credentials, the client's authorities
 		}
 		err := answer.JSON(&body)
 		if err == nil && body.AccessToken == "" {
@@ -43,6 +46,9 @@ func (c *Client) Probe(ctx context.Context, id identity.ClientID, secret identit
 		}
 		if err != nil {
 			return identity.Unknown, fmt.Errorf("probing client %s: %w", id, answer.Unreadable(err))
+		}
+		if granted, asked := granted(body.Scope), texts(asStored(client, secret).Authorities); granted != nil && !slices.Equal(sorted(granted), sorted(asked)) {
+			return identity.Differs, fmt.Errorf("probing client %s: uaa grants %q, and %q is what it should", id, granted, asked)
 		}
 		return identity.Done, nil
 	}
@@ -58,4 +64,15 @@ func (c *Client) Probe(ctx context.Context, id identity.ClientID, secret identit
 		return identity.Unknown, fmt.Errorf("probing client %s: %w", id, refused)
 	}
 	return refused.Outcome(), fmt.Errorf("probing client %s: %w", id, refused)
+}
+
+// granted are the authorities that a token answer names; nil if it names none.
+func granted(scope *string) []string {
+	if scope == nil {
+		return nil
+	}
+	if list := strings.Fields(*scope); len(list) > 0 {
+		return list
+	}
+	return []string{string(none)}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"airflow-identity/identity"
 	"airflow-identity/integration/standin"
+	"airflow-identity/remote"
 	"airflow-identity/uaa"
 )
 
@@ -23,7 +25,7 @@ func TestLifeOfAClient(t *testing.T) {
 		}
 	}
 
-	outcome, err := client.Probe(background, orders.ID, secret)
+	outcome, err := client.Probe(background, orders, secret)
 	expect("probing before it is there", identity.NotThere, outcome, err)
 	outcome, err = client.Delete(background, orders.ID)
 	expect("deleting before it is there", identity.NotThere, outcome, err)
@@ -32,9 +34,9 @@ func TestLifeOfAClient(t *testing.T) {
 	expect("creating", identity.Done, outcome, err)
 	outcome, err = client.Create(background, orders, secret)
 	expect("creating again", identity.Exists, outcome, err)
-	outcome, err = client.Probe(background, orders.ID, secret)
+	outcome, err = client.Probe(background, orders, secret)
 	expect("probing", identity.Done, outcome, err)
-	outcome, err = client.Probe(background, orders.ID, identity.NewSecret())
+	outcome, err = client.Probe(background, orders, identity.NewSecret())
 	expect("probing with another secret", identity.NotThere, outcome, err)
 
 	got, outcome, err := client.Get(background, orders.ID)
@@ -50,8 +52,31 @@ func TestLifeOfAClient(t *testing.T) {
 		t.Error("reading: it does not say when it was modified")
 	}
 
+	wider := orders
+	wider.Name, wider.TokenLifetime = "acme_orders_2", time.Minute
+	wider.Authorities = []identity.Authority{"billing.read", "orders.read", "orders.write"}
+	wider.Labels = map[string]string{"afi_broker": "b-1", "afi_identity": "i-2"}
+	outcome, err = client.Update(background, wider)
+	expect("widening", identity.Done, outcome, err)
+	got, outcome, err = client.Get(background, orders.ID)
+	expect("reading what is wider", identity.Done, outcome, err)
+	if !reflect.DeepEqual(got.Client, wider) {
+		t.Errorf("widening: got %+v, want %+v", got.Client, wider)
+	}
+	outcome, err = client.Update(background, wider)
+	expect("updating to what it is", identity.Done, outcome, err)
+	outcome, err = client.Probe(background, orders, secret)
+	expect("probing for what it was before", identity.Differs, outcome, err)
+	outcome, err = client.Probe(background, wider, secret)
+	expect("probing for what it is", identity.Done, outcome, err)
+	if n := server.Updates()[string(orders.ID)]; n != 2 {
+		t.Errorf("updating: UAA counted %d, want 2", n)
+	}
+
 	outcome, err = client.Delete(background, orders.ID)
 	expect("deleting", identity.Done, outcome, err)
+	outcome, err = client.Update(background, wider)
+	expect("updating what is gone", identity.NotThere, outcome, err)
 	outcome, err = client.Delete(background, orders.ID)
 	expect("deleting again", identity.NotThere, outcome, err)
 	_, outcome, err = client.Get(background, orders.ID)
@@ -89,20 +114,95 @@ func TestUAARefusesItsOwnAuthorities(t *testing.T) {
 	}
 }
 
+// UAA keeps the old list on an empty one, so nothing has a name of its own.
+func TestClientIsNarrowedToNothing(t *testing.T) {
+	t.Parallel()
+	server := startUAA(t)
+	client := newClient(t, uaa.Config{URL: server.URL()})
+	outcome, err := client.Create(background, orders, secret)
+	if outcome != identity.Done {
+		t.Fatalf("creating: got %s, %v", outcome, err)
+	}
+	bare := orders
+	bare.Authorities = nil
+
+	outcome, err = client.Update(background, bare)
+
+	state, _ := server.Client(string(orders.ID))
+	if outcome != identity.Done || !reflect.DeepEqual(state.Authorities, []string{"uaa.none"}) {
+		t.Errorf("got %s, %v, and %q; want done, and uaa.none", outcome, err, state.Authorities)
+	}
+	if state.AdditionalInformation["afi_broker"] != "b-1" || state.AdditionalInformation["name"] != "acme_orders" || state.AccessTokenValidity != 600 {
+		t.Errorf("got %+v, want name, labels and the life of tokens as before", state)
+	}
+}
+
+func TestAvailableOnceUAAIsBack(t *testing.T) {
+	t.Parallel()
+	server := startUAA(t)
+	server.Faults.Add(standin.Fault{Call: "POST /oauth/token", Status: 503, Times: 3})
+	client := newClient(t, uaa.Config{URL: server.URL(), Breaker: remote.Breaker{Failures: 3, Rest: time.Hour}})
+	quick := newClient(t, uaa.Config{URL: server.URL(), Breaker: remote.Breaker{Failures: 1, Rest: time.Nanosecond}})
+
+	for range 3 {
+		if err := client.Available(background); err != nil {
+			t.Fatalf("too early: %v", err)
+		}
+		outcome, err := client.Create(background, orders, secret)
+		if outcome != identity.Later {
+			t.Fatalf("got %s, %v", outcome, err)
+		}
+	}
+	outcome, err := client.Create(background, orders, secret)
+	if outcome != identity.Later || !strings.Contains(err.Error(), "uaa is down") || client.Available(background) == nil {
+		t.Errorf("got %s, %v, available %v; want later, since uaa is down", outcome, err, client.Available(background))
+	}
+
+	server.Faults.Add(standin.Fault{Call: "POST /oauth/token", Status: 503})
+	outcome, err = quick.Create(background, orders, secret)
+	if outcome != identity.Later {
+		t.Fatalf("while it is down: got %s, %v", outcome, err)
+	}
+	outcome, err = quick.Create(background, orders, secret)
+	if outcome != identity.Done || quick.Available(background) != nil {
+		t.Errorf("once it is back: got %s, %v, available %v", outcome, err, quick.Available(background))
+	}
+}
+
+// A method takes one slot at a time, also where it logs in first.
+func TestOneSlotServesManyCallers(t *testing.T) {
+	t.Parallel()
+	server := startUAA(t)
+	client := newClient(t, uaa.Config{URL: server.URL(), Timeout: time.Minute, Limits: remote.Limits{Concurrency: 1, PerSecond: 10_000}})
+
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			outcome, err := client.Delete(background, orders.ID)
+			if outcome != identity.NotThere {
+				t.Errorf("got %s, %v", outcome, err)
+			}
+		})
+	}
+	callers.Wait()
+}
+
 func TestWhatIsKnownWhenUAAIsDisturbed(t *testing.T) {
 	t.Parallel()
 	create := func(ctx context.Context, c *uaa.Client) (identity.Outcome, error) {
 		return c.Create(ctx, orders, secret)
 	}
 	remove := func(ctx context.Context, c *uaa.Client) (identity.Outcome, error) { return c.Delete(ctx, orders.ID) }
+	update := func(ctx context.Context, c *uaa.Client) (identity.Outcome, error) { return c.Update(ctx, orders) }
 	probe := func(ctx context.Context, c *uaa.Client) (identity.Outcome, error) {
-		return c.Probe(ctx, orders.ID, secret)
+		return c.Probe(ctx, orders, secret)
 	}
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 
 	const (
 		created = "POST /oauth/clients/restricted"
+		updated = "PUT /oauth/clients/restricted/"
 		deleted = "DELETE /oauth/clients/"
 		token   = "POST /oauth/token"
 	)
@@ -122,6 +222,14 @@ func TestWhatIsKnownWhenUAAIsDisturbed(t *testing.T) {
 		{"create, no token", create, false, standin.Fault{Call: token, Status: 503}, identity.Later, false},
 		{"create, token lost", create, false, standin.Fault{Call: token, Kind: standin.LoseAfter}, identity.Later, false},
 		{"create, token too slow", create, false, standin.Fault{Call: token, Kind: standin.Slow, Release: release}, identity.Later, false},
+		{"update, lost before", update, true, standin.Fault{Call: updated, Kind: standin.LoseBefore}, identity.Unknown, true},
+		{"update, lost after", update, true, standin.Fault{Call: updated, Kind: standin.LoseAfter}, identity.Unknown, true},
+		{"update, too slow", update, true, standin.Fault{Call: updated, Kind: standin.Slow, Release: release}, identity.Unknown, true},
+		{"update, unavailable", update, true, standin.Fault{Call: updated}, identity.Unknown, true},
+		{"update, too many", update, true, standin.Fault{Call: updated, Status: 429}, identity.Later, true},
+		{"update, no token", update, true, standin.Fault{Call: token, Status: 503}, identity.Later, true},
+		{"update, no route", update, false, standin.Fault{Call: updated, Status: 404, Body: "404 Not Found: Requested route does not exist.\n",
+			Header: map[string][]string{"X-Cf-Routererror": {"unknown_route"}}}, identity.Unknown, false},
 		{"delete, lost before", remove, true, standin.Fault{Call: deleted, Kind: standin.LoseBefore}, identity.Unknown, true},
 		{"delete, lost after", remove, true, standin.Fault{Call: deleted, Kind: standin.LoseAfter}, identity.Unknown, false},
 		{"delete, unavailable", remove, true, standin.Fault{Call: deleted}, identity.Unknown, true},

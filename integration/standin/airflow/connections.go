@@ -2,6 +2,7 @@ package airflow
 
 import (
 	"net/http"
+	"slices"
 )
 
 func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
@@ -9,16 +10,16 @@ func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
 		fail.send(w)
 		return
 	}
-	connection, fail := readConnection(r)
+	sent, fail := readConnection(r)
 	if fail != nil {
 		fail.send(w)
 		return
 	}
-	if !s.store.create(connection) {
+	if !s.store.create(sent.Connection) {
 		taken().send(w)
 		return
 	}
-	sendJSON(w, http.StatusCreated, connection.answer())
+	sendJSON(w, http.StatusCreated, sent.answer())
 }
 
 func (s *Server) getConnection(w http.ResponseWriter, r *http.Request, id string) {
@@ -32,6 +33,65 @@ func (s *Server) getConnection(w http.ResponseWriter, r *http.Request, id string
 		return
 	}
 	sendJSON(w, http.StatusOK, connection.answer())
+}
+
+func (s *Server) patchConnection(w http.ResponseWriter, r *http.Request, id string) {
+	if fail := s.authorize(r); fail != nil {
+		fail.send(w)
+		return
+	}
+	sent, fail := readConnection(r) // whole, whatever the mask says
+	if fail != nil {
+		fail.send(w)
+		return
+	}
+	if sent.ConnectionID != id {
+		refuse(http.StatusBadRequest, "The connection_id in the request body does not match the URL parameter").send(w)
+		return
+	}
+	mask := r.URL.Query()["update_mask"]
+	patched, found := s.store.update(id, func(old Connection) Connection { return sent.onto(old, mask) })
+	if !found {
+		notFound(id).send(w)
+		return
+	}
+	sendJSON(w, http.StatusOK, patched.answer())
+}
+
+// onto is what a PATCH makes of a connection. A mask is a list of names: one that
+// is no field's counts for nothing, a list in one value ("a,b") among them, so that
+// a mask with nothing but such names is a success that changes nothing. What the
+// mask names and the body leaves out stays, but for extra.
+func (c sentConnection) onto(old Connection, mask []string) Connection {
+	masked := func(field string) bool { return len(mask) > 0 && slices.Contains(mask, field) }
+	written := func(field string) bool {
+		_, named := c.named[field]
+		return named && (len(mask) == 0 || masked(field))
+	}
+	patched := old
+	for field, change := range map[string]func(){
+		"conn_type":   func() { patched.ConnType = c.ConnType },
+		"description": func() { patched.Description = c.Description },
+		"host":        func() { patched.Host = c.Host },
+		"login":       func() { patched.Login = c.Login },
+		"schema":      func() { patched.Schema = c.Schema },
+		"port":        func() { patched.Port = c.Port },
+		// No password, as null or as an empty text, is no wish; three stars are the
+		// one that is there.
+		"password": func() {
+			if c.Password != "" && c.Password != stars {
+				patched.Password = c.Password
+			}
+		},
+	} {
+		if written(field) {
+			change()
+		}
+	}
+	if written("extra") || masked("extra") {
+		patched.Extra = mergeExtra(c.Extra, old.Extra)
+	}
+	return patched
 }
 
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request, id string) {

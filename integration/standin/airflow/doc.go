@@ -7,6 +7,7 @@
 //	POST /auth/token, /auth/token/cli       everybody who knows a login
 //	POST /api/v2/connections                role op or admin
 //	GET, DELETE /api/v2/connections/{id}    role op or admin
+//	PATCH /api/v2/connections/{id}          role op or admin; update_mask is a key for each field
 //	GET /api/v2/version                     everybody
 //	GET /api/v2/monitor/health              everybody
 //	GET /execution/connections/{id}         a running task, see [Server.TaskToken]
@@ -17,7 +18,7 @@
 // # Left out
 //
 //	what                                       instead
-//	PATCH, list, bulk, test, defaults          501 that names itself a stand-in
+//	list, bulk, test, defaults                 501 that names itself a stand-in
 //	DAGs, variables, pools, event log          501
 //	the UI                                     any other GET is an empty page
 //	multi_team                                 off: a team_name is refused

@@ -29,69 +29,106 @@ func isSensitive(key string) bool {
 // redactExtra writes extra anew with stars for what looks secret, keys in their
 // order and with the spaces that Python's json puts.
 func redactExtra(extra string) string {
-	if extra == "" {
-		return ""
-	}
-	decoder := json.NewDecoder(strings.NewReader(extra))
-	decoder.UseNumber()
-	var out bytes.Buffer
-	if err := redactValue(decoder, &out, false); err != nil {
-		return extra // put there by Go code past the rules: shown as it is
-	}
-	return out.String()
+	return rewritten(extra, nil, func(text string, _ any, hidden bool) any {
+		if hidden {
+			return stars
+		}
+		return text
+	})
 }
 
-// redactValue copies one value. Below a sensitive key every text is hidden, however
-// deep.
-func redactValue(decoder *json.Decoder, out *bytes.Buffer, hidden bool) error {
-	token, err := decoder.Token()
+// mergeExtra is what a PATCH makes of extra: stars where something looks secret
+// are what was there, so that a reader may write back what it was shown. All else
+// is as it is sent, and keys that are left out are gone.
+func mergeExtra(sent, old string) string {
+	var was any
+	if sent == "" || json.Unmarshal([]byte(old), &was) != nil {
+		return sent
+	}
+	return rewritten(sent, was, func(text string, was any, hidden bool) any {
+		if hidden && text == stars && was != nil {
+			return was
+		}
+		return text
+	})
+}
+
+// rewritten copies a JSON text with other texts in it. The change gets each, what
+// stood in its place before, or nil, and whether its key hides it.
+func rewritten(text string, was any, change func(text string, was any, hidden bool) any) string {
+	if text == "" {
+		return ""
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	r := rewriter{decoder: decoder, change: change}
+	if err := r.value(was, false); err != nil {
+		return text // put there by Go code past the rules: shown as it is
+	}
+	return r.out.String()
+}
+
+type rewriter struct {
+	decoder *json.Decoder
+	out     bytes.Buffer
+	change  func(text string, was any, hidden bool) any
+}
+
+// value copies one value. Below a sensitive key every text is hidden, however deep.
+func (r *rewriter) value(was any, hidden bool) error {
+	token, err := r.decoder.Token()
 	if err != nil {
 		return err
 	}
 	delim, nested := token.(json.Delim)
 	if !nested {
-		if _, isText := token.(string); isText && hidden {
-			token = stars
+		if text, isText := token.(string); isText {
+			token = r.change(text, was, hidden)
 		}
-		return write(out, token)
+		return r.write(token)
 	}
 
-	out.WriteString(delim.String())
-	for first := true; decoder.More(); first = false {
-		if !first {
-			out.WriteString(", ")
+	object, _ := was.(map[string]any)
+	list, _ := was.([]any)
+	r.out.WriteString(delim.String())
+	for i := 0; r.decoder.More(); i++ {
+		if i > 0 {
+			r.out.WriteString(", ")
 		}
+		var before any
 		below := hidden
 		if delim == '{' {
-			key, err := decoder.Token()
+			key, err := r.decoder.Token()
 			if err != nil {
 				return err
 			}
 			name, _ := key.(string)
-			below = hidden || isSensitive(name)
-			if err := write(out, name); err != nil {
+			before, below = object[name], hidden || isSensitive(name)
+			if err := r.write(name); err != nil {
 				return err
 			}
-			out.WriteString(": ")
+			r.out.WriteString(": ")
+		} else if i < len(list) {
+			before = list[i]
 		}
-		if err := redactValue(decoder, out, below); err != nil {
+		if err := r.value(before, below); err != nil {
 			return err
 		}
 	}
-	end, err := decoder.Token()
+	end, err := r.decoder.Token()
 	if err != nil {
 		return err
 	}
-	out.WriteString(end.(json.Delim).String())
+	r.out.WriteString(end.(json.Delim).String())
 	return nil
 }
 
-func write(out *bytes.Buffer, value any) error {
-	encoder := json.NewEncoder(out)
+func (r *rewriter) write(value any) error {
+	encoder := json.NewEncoder(&r.out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	out.Truncate(out.Len() - 1) // Encode ends its value with a line break
+	r.out.Truncate(r.out.Len() - 1) // Encode ends its value with a line break
 	return nil
 }

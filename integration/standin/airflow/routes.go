@@ -74,7 +74,9 @@ func (s *Server) routeConnections(w http.ResponseWriter, r *http.Request, rest s
 		s.getConnection(w, r, rest)
 	case r.Method == http.MethodDelete:
 		s.deleteConnection(w, r, rest)
-	case r.Method == http.MethodPatch || (r.Method == http.MethodPost && (rest == "test" || rest == "defaults")):
+	case r.Method == http.MethodPatch:
+		s.patchConnection(w, r, rest)
+	case r.Method == http.MethodPost && (rest == "test" || rest == "defaults"):
 		leftOut(w, r)
 	default:
 		notAllowed(w)

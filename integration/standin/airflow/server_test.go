@@ -59,7 +59,7 @@ func TestOddPaths(t *testing.T) {
 		"method not there":     {"PUT /api/v2/connections/x", 405, "Method Not Allowed"},
 		"version, writing":     {"POST /api/v2/version", 405, "Method Not Allowed"},
 		"not imitated: list":   {"GET /api/v2/connections", 501, "stand-in"},
-		"not imitated: patch":  {"PATCH /api/v2/connections/x", 501, "stand-in"},
+		"not imitated: bulk":   {"PATCH /api/v2/connections", 501, "stand-in"},
 		"not imitated: dags":   {"GET /api/v2/dags", 501, "stand-in"},
 		"not imitated: test":   {"POST /api/v2/connections/test", 501, "stand-in"},
 	} {
@@ -85,6 +85,9 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	if got := f.as("op", http.MethodPost, "/api/v2/connections", registered); got.status != 201 {
 		t.Fatalf("got %d, want 201", got.status)
 	}
+	if got := f.as("op", http.MethodPatch, "/api/v2/connections/acme_orders", registered); got.status != 200 {
+		t.Fatalf("got %d, want 200", got.status)
+	}
 	token := f.token("op")
 	state, err := f.Snapshot()
 	if err != nil {
@@ -100,8 +103,8 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	if connection, _ := later.Connection("acme_orders"); connection.Password != "s3cret" {
 		t.Errorf("password: got %q, want that of before", connection.Password)
 	}
-	if got := later.Creates()["acme_orders"]; got != 1 {
-		t.Errorf("Creates: got %d, want 1", got)
+	if created, updated := later.Creates()["acme_orders"], later.Updates()["acme_orders"]; created != 1 || updated != 1 {
+		t.Errorf("Creates, Updates: got %d, %d, want 1, 1", created, updated)
 	}
 }
 

@@ -27,10 +27,11 @@ type store struct {
 	mu          sync.RWMutex
 	connections map[string]Connection
 	creates     map[string]int
+	updates     map[string]int
 }
 
 func newStore() *store {
-	return &store{connections: map[string]Connection{}, creates: map[string]int{}}
+	return &store{connections: map[string]Connection{}, creates: map[string]int{}, updates: map[string]int{}}
 }
 
 func (s *store) get(id string) (Connection, bool) {
@@ -53,6 +54,20 @@ func (s *store) create(connection Connection) bool {
 	s.connections[connection.ConnectionID] = connection
 	s.creates[connection.ConnectionID]++
 	return true
+}
+
+// update replaces a connection over the API by an altered one; false if there is none.
+func (s *store) update(id string, alter func(Connection) Connection) (Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	old, found := s.connections[id]
+	if !found {
+		return Connection{}, false
+	}
+	s.connections[id] = alter(old)
+	s.updates[id]++
+	return s.connections[id], true
 }
 
 func (s *store) put(connection Connection) {
@@ -98,10 +113,20 @@ func (s *Server) Creates() map[string]int {
 	return maps.Clone(s.store.creates)
 }
 
+// Updates tells how often each id was updated over the API, whether or not that
+// changed anything. Refused updates do not count.
+func (s *Server) Updates() map[string]int {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+
+	return maps.Clone(s.store.updates)
+}
+
 type snapshot struct {
 	Key         []byte                `json:"key"`
 	Connections map[string]Connection `json:"connections"`
 	Creates     map[string]int        `json:"creates"`
+	Updates     map[string]int        `json:"updates,omitempty"`
 }
 
 // Snapshot gives the whole state as JSON, for Config.Snapshot of a later server. It
@@ -110,7 +135,9 @@ func (s *Server) Snapshot() ([]byte, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 
-	text, err := json.Marshal(snapshot{Key: s.key, Connections: s.store.connections, Creates: s.store.creates})
+	text, err := json.Marshal(snapshot{
+		Key: s.key, Connections: s.store.connections, Creates: s.store.creates, Updates: s.store.updates,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of the stand-in airflow: %w", err)
 	}
@@ -130,5 +157,6 @@ func (s *Server) restore(text []byte) error {
 	s.key = state.Key
 	maps.Copy(s.store.connections, state.Connections)
 	maps.Copy(s.store.creates, state.Creates)
+	maps.Copy(s.store.updates, state.Updates)
 	return nil
 }

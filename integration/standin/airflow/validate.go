@@ -27,27 +27,34 @@ var fields = []string{
 	"connection_id", "conn_type", "description", "host", "login", "schema", "port", "password", "extra", "team_name",
 }
 
+// sentConnection is a connection as a request has it, and which fields it named:
+// null is not the same as left out.
+type sentConnection struct {
+	Connection
+	named map[string]any
+}
+
 // readConnection checks a body and reports all that is wrong with it.
-func readConnection(r *http.Request) (Connection, *failure) {
+func readConnection(r *http.Request) (sentConnection, *failure) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || len(body) == 0 {
-		return Connection{}, unprocessable(problem{
+		return sentConnection{}, unprocessable(problem{
 			Type: "missing", Loc: []any{"body"}, Message: "Field required",
 		})
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return Connection{}, notObject(string(body)) // the whole body comes back, password and all
+		return sentConnection{}, notObject(string(body)) // the whole body comes back, password and all
 	}
 	var sent any
 	if err := json.Unmarshal(body, &sent); err != nil {
-		return Connection{}, unprocessable(problem{
+		return sentConnection{}, unprocessable(problem{
 			Type: "json_invalid", Loc: []any{"body", offsetOf(err)}, Message: "JSON decode error",
 			Input: map[string]any{}, Context: map[string]string{"error": "Expecting value"},
 		})
 	}
 	object, isObject := sent.(map[string]any)
 	if !isObject {
-		return Connection{}, notObject(sent)
+		return sentConnection{}, notObject(sent)
 	}
 
 	v := &validation{sent: object}
@@ -57,9 +64,9 @@ func readConnection(r *http.Request) (Connection, *failure) {
 			object, map[string]any{"error": map[string]any{}})
 	}
 	if len(v.problems) > 0 {
-		return Connection{}, unprocessable(v.problems...)
+		return sentConnection{}, unprocessable(v.problems...)
 	}
-	return connection, nil
+	return sentConnection{connection, object}, nil
 }
 
 // isJSON is as strict as FastAPI has become: a body without a type is not JSON.

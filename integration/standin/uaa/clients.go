@@ -2,7 +2,9 @@ package uaa
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -41,6 +43,9 @@ func (s *Server) created(r *http.Request, restricted bool) (*record, *failure) {
 	if fail := sent.check(caller, s.scopesOf(caller)); fail != nil {
 		return nil, fail
 	}
+	if fail := sent.checkSecret(); fail != nil {
+		return nil, fail
+	}
 	client, fail := sent.record()
 	if fail != nil {
 		return nil, fail
@@ -57,6 +62,100 @@ func (s *Server) created(r *http.Request, restricted bool) (*record, *failure) {
 		return nil, invalidClient(http.StatusConflict, "Client already exists: %s", client.ID)
 	}
 	return client, nil
+}
+
+func (s *Server) updateClient(w http.ResponseWriter, r *http.Request, id string, restricted bool) {
+	updated, fail := s.updated(r, id, restricted)
+	switch {
+	case fail != nil:
+		fail.send(w, r)
+	case updated == nil:
+		sendEmpty(w, http.StatusNotFound)
+	default:
+		sendJSON(w, http.StatusOK, updated.answer())
+	}
+}
+
+// updated gives no client if there is none. Whether there is one is the last thing
+// that UAA finds out: a body that would not do for a client is refused before.
+func (s *Server) updated(r *http.Request, id string, restricted bool) (*record, *failure) {
+	caller, fail := s.authorize(r, "uaa.admin", "clients.write", "clients.admin", "zones.uaa.admin")
+	if fail != nil {
+		return nil, fail
+	}
+	sent, fail := readClient(r)
+	if fail != nil {
+		return nil, fail
+	}
+	if restricted {
+		if fail := sent.checkRestricted(); fail != nil { // what is kept is not looked at
+			return nil, fail
+		}
+	}
+	if sent.ID == nil || *sent.ID != id {
+		return nil, page(http.StatusInternalServerError)
+	}
+	scopes := s.scopesOf(caller)
+	return s.store.update(id, func(old *record) (*record, *failure) {
+		merged := sent
+		if old != nil && !sent.additionalNull() {
+			merged = sent.mergedWith(old)
+		}
+		if fail := merged.check(caller, scopes); fail != nil {
+			return nil, fail
+		}
+		client, fail := merged.record()
+		if fail != nil || old == nil {
+			return nil, fail
+		}
+		client.Hashes = old.Hashes // a secret in the body is not looked at
+		client.LastModified = s.now().UnixMilli()
+		return client, nil
+	})
+}
+
+// additionalNull tells of the null that UAA stumbles over when it merges: it goes
+// on with the body alone, and what is not in it is lost.
+func (c *sentClient) additionalNull() bool {
+	for _, value := range c.Additional {
+		if string(value) == "null" {
+			return true
+		}
+	}
+	return false
+}
+
+// mergedWith is what UAA makes of a PUT: what is left out stays, an empty list is
+// one that is left out (but for autoapprove), and a key that was there cannot be
+// taken away.
+func (c *sentClient) mergedWith(old *record) *sentClient {
+	merged := *c
+	merged.Scope = kept(c.Scope, old.Scope)
+	merged.Authorities = kept(c.Authorities, old.Authorities)
+	merged.GrantTypes = kept(c.GrantTypes, old.GrantTypes)
+	merged.RedirectURI = kept(c.RedirectURI, old.RedirectURI)
+	if c.AutoApprove == nil {
+		merged.AutoApprove = old.AutoApprove
+	}
+	if c.Validity == nil {
+		merged.Validity = old.Validity
+	}
+	if c.Refresh == nil {
+		merged.Refresh = old.Refresh
+	}
+	merged.Additional = maps.Clone(old.Additional)
+	if merged.Additional == nil {
+		merged.Additional = map[string]json.RawMessage{}
+	}
+	maps.Copy(merged.Additional, c.Additional)
+	return &merged
+}
+
+func kept(sent, old []string) []string {
+	if len(sent) == 0 {
+		return old
+	}
+	return sent
 }
 
 func (s *Server) scopesOf(c caller) []string {
@@ -144,9 +243,9 @@ func (c *sentClient) set(key string, value json.RawMessage) error {
 	case "scope":
 		return readList(value, &c.Scope)
 	case "authorities":
-		return readList(value, &c.Authorities)
+		return readNeeded(value, &c.Authorities)
 	case "authorized_grant_types":
-		return readList(value, &c.GrantTypes)
+		return readNeeded(value, &c.GrantTypes)
 	case "redirect_uri":
 		return readList(value, &c.RedirectURI)
 	case "autoapprove":
@@ -171,7 +270,17 @@ func readList(value json.RawMessage, list *[]string) error {
 	return json.Unmarshal(value, list)
 }
 
+// readNeeded reads the lists that UAA cannot take for null, unlike scope.
+func readNeeded(value json.RawMessage, list *[]string) error {
+	if string(value) == "null" {
+		return errors.New("the list is null")
+	}
+	return readList(value, list)
+}
+
+// readAutoApprove gives a list that is not nil: here, an empty one is a wish.
 func readAutoApprove(value json.RawMessage, list *[]string) error {
+	*list = []string{}
 	var all bool
 	if json.Unmarshal(value, &all) == nil {
 		if all {

@@ -7,6 +7,8 @@
 //	POST /oauth/clients                          clients.write, clients.admin, uaa.admin
 //	POST /oauth/clients/restricted               the same, without UAA's own authorities
 //	GET /oauth/clients/{id}                      clients.read, clients.admin, uaa.admin
+//	PUT /oauth/clients/{id}                      as POST; it merges, see below
+//	PUT /oauth/clients/restricted/{id}           the same, without UAA's own authorities
 //	DELETE /oauth/clients/{id}                   as POST
 //	POST /check_token                            a client that holds uaa.resource, Basic
 //	GET /token_keys, the two discovery paths     everybody
@@ -17,10 +19,14 @@
 // the real UAA's bottleneck. As there, a match is remembered for 300 seconds and a
 // mismatch never.
 //
+// A PUT keeps what is left out, an empty list is as good as left out, and the
+// secret is never touched. But an additional key that is null undoes the merge: the
+// body alone is the client then, and without grant types that is a 400.
+//
 // # Left out
 //
 //	what                                         instead
-//	PUT, list, tx, meta, secret, clientjwt       501 that names itself a stand-in
+//	list, tx, meta, secret, clientjwt            501 that names itself a stand-in
 //	revocation, introspection, opaque tokens     501; tokens are always JWTs
 //	grants other than client_credentials         400 unsupported_grant_type
 //	identity zones other than "uaa"              404 on management calls

@@ -15,13 +15,24 @@ type ClientState struct {
 	AdditionalInformation map[string]any
 	Secrets               int // how many: one or two
 	Created               int // how often this id was created over the API
+	Updated               int // how often it was updated over the API
 }
 
 // ClientIDs gives the ids of all clients, sorted.
 func (s *Server) ClientIDs() []string { return s.store.ids() }
 
 // Creates tells how often each id was created over the API in the server's life.
-func (s *Server) Creates() map[string]int { return s.store.counts() }
+func (s *Server) Creates() map[string]int {
+	creates, _ := s.store.counts()
+	return creates
+}
+
+// Updates tells how often each id was updated over the API, whether or not that
+// changed anything. Refused updates do not count.
+func (s *Server) Updates() map[string]int {
+	_, updates := s.store.counts()
+	return updates
+}
 
 // Client looks at a client.
 func (s *Server) Client(id string) (ClientState, bool) {
@@ -35,6 +46,7 @@ func (s *Server) Client(id string) (ClientState, bool) {
 		_ = json.Unmarshal(raw, &value) // it was parsed on its way in
 		additional[key] = value
 	}
+	creates, updates := s.store.counts()
 	return ClientState{
 		ID:                    client.ID,
 		Authorities:           sorted(client.Authorities),
@@ -43,7 +55,8 @@ func (s *Server) Client(id string) (ClientState, bool) {
 		AccessTokenValidity:   client.tokenSeconds(),
 		AdditionalInformation: additional,
 		Secrets:               len(client.Hashes),
-		Created:               s.store.counts()[id],
+		Created:               creates[id],
+		Updated:               updates[id],
 	}, true
 }
 

@@ -38,18 +38,24 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 // clients routes below /oauth/clients. Spring checks the token before it looks for
 // a method, and the method before the body.
 func (s *Server) clients(w http.ResponseWriter, r *http.Request, rest string) {
-	first, _, deeper := strings.Cut(rest, "/")
+	first, last, deeper := strings.Cut(rest, "/")
 	switch {
 	case rest == "" && r.Method == http.MethodPost:
 		s.createClient(w, r, false)
 	case rest == "restricted" && r.Method == http.MethodPost:
 		s.createClient(w, r, true)
+	case first == "restricted" && deeper && last != "" && !strings.Contains(last, "/") && r.Method == http.MethodPut:
+		s.updateClient(w, r, last, true)
 	case isLeftOutOfClients(r.Method, rest):
 		leftOut(w, r)
 	case rest != "" && !deeper && r.Method == http.MethodGet:
 		s.getClient(w, r, first)
 	case rest != "" && !deeper && r.Method == http.MethodDelete:
 		s.deleteClient(w, r, first)
+	case rest != "" && !deeper && r.Method == http.MethodPut:
+		s.updateClient(w, r, first, false)
+	case r.Method == http.MethodPut:
+		s.notAllowed(w, r)
 	case rest != "" && deeper:
 		sendEmpty(w, http.StatusNotFound) // an id with a slash can be made and never be found
 	default:
@@ -66,10 +72,8 @@ func isLeftOutOfClients(method, rest string) bool {
 		return true
 	case first == "tx" || first == "restricted" || rest == "meta":
 		return true
-	case deeper && (last == "secret" || last == "meta" || last == "clientjwt"):
-		return true
 	default:
-		return rest != "" && method == http.MethodPut
+		return deeper && (last == "secret" || last == "meta" || last == "clientjwt")
 	}
 }
 
@@ -89,6 +93,15 @@ func isLeftOut(path string) bool {
 // that is not imitated must not take the answer for UAA's.
 func leftOut(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "this stand-in of uaa does not imitate "+r.Method+" "+r.URL.Path, http.StatusNotImplemented)
+}
+
+// notAllowed answers a PUT where Spring knows the path and others of its methods.
+func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request) {
+	if _, fail := s.bearer(r); fail != nil {
+		fail.send(w, r)
+		return
+	}
+	page(http.StatusMethodNotAllowed).send(w, r)
 }
 
 // denied answers a method that a known path does not have.

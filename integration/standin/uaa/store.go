@@ -101,10 +101,11 @@ type store struct {
 	mu      sync.RWMutex
 	clients map[string]*record
 	creates map[string]int
+	updates map[string]int
 }
 
 func newStore() *store {
-	return &store{clients: map[string]*record{}, creates: map[string]int{}}
+	return &store{clients: map[string]*record{}, creates: map[string]int{}, updates: map[string]int{}}
 }
 
 func (s *store) get(id string) (*record, bool) {
@@ -155,6 +156,20 @@ func (s *store) change(id string, alter func(*record)) bool {
 	return true
 }
 
+// update replaces a client over the API by what make gives of it; of nil, if there
+// is none. Nothing is replaced, nor counted, if that is nil.
+func (s *store) update(id string, make func(*record) (*record, *failure)) (*record, *failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	made, fail := make(s.clients[id])
+	if made != nil {
+		s.clients[id] = made
+		s.updates[id]++
+	}
+	return made, fail
+}
+
 func (s *store) remove(id string) (*record, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,9 +186,10 @@ func (s *store) ids() []string {
 	return slices.Sorted(maps.Keys(s.clients))
 }
 
-func (s *store) counts() map[string]int {
+// counts gives how often each id was created and updated.
+func (s *store) counts() (creates, updates map[string]int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 
-	return maps.Clone(s.creates)
+	return maps.Clone(s.creates), maps.Clone(s.updates)
 }
