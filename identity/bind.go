@@ -19,9 +19,19 @@ type BindRequest struct {
 	App        AppGUID   // "" for a service key
 	Parameters []byte    // canonical JSON
 	Origin     Origin
+	// Connection is the id that was asked for; "" for the default.
+	Connection ConnectionID
+	// AsyncAllowed: past the budget the create goes on behind a 202, for as long
+	// as MaximumPolling. Without it, it is given up.
+	AsyncAllowed   bool
+	MaximumPolling time.Duration
+	// Quota is how many bindings the instance may hold; 0: any number.
+	Quota int
 	// Judge applies the guardrails to the instance as it is now, under its
-	// lock. It is pure; its error is returned as it is and nothing is written.
-	Judge func(Instance) (Grant, error)
+	// lock. joins: the connection that was named is one of the instance's own,
+	// and the allow-list does not judge it again. Judge is pure; its error is
+	// returned as it is and nothing is written.
+	Judge func(instance Instance, joins bool) (Grant, error)
 }
 
 // Grant is what the guardrails made of a bind.
@@ -29,20 +39,25 @@ type Grant struct {
 	Asked         []Authority // nil: nothing was asked for
 	Authorities   []Authority
 	TokenLifetime time.Duration
-	// Connection is the id that was asked for; "" for the default.
-	Connection ConnectionID
+	// Airflow: an Airflow identity is made or joined. AppClient: the caller gets
+	// a client of its own, which lives for ExpiresIn. At least one is set.
+	Airflow   bool
+	AppClient bool
+	ExpiresIn time.Duration
 }
 
-// Bound is a binding that succeeded.
+// Bound is a binding that succeeded, with its identities.
 type Bound struct {
 	Binding  Binding
-	Identity Identity
 	Instance Instance
+	Airflow  *Identity // nil: the binding has none
+	Client   *Identity // nil: the binding has none. Its secret is zero once it ended.
 }
 
 // Bind makes a binding and everything that belongs to it, or finds that the very
 // same one exists. Errors: ErrNotFound (no such instance), ErrConflict, ErrBusy,
-// ErrForeignSpace, ErrUnavailable, ErrLate, *TakenError, *FailedError, Judge's.
+// ErrForeignSpace, ErrUnavailable, ErrLate, *TakenError, *QuotaError,
+// *FailedError, *PendingError, Judge's.
 func (e *Engine) Bind(ctx context.Context, req BindRequest) (bound Bound, created bool, err error) {
 	ctx, cancel := e.within(ctx, e.Budget)
 	defer cancel()
@@ -59,13 +74,8 @@ func (e *Engine) Bind(ctx context.Context, req BindRequest) (bound Bound, create
 			}
 			continue
 		}
-		if attempt.created {
-			v, known := e.converge(ctx, attempt.env, attempt.lease, attempt.view, attempt.steps)
-			if b := v.binding(attempt.binding.Row); known && b.SucceededAt != nil && b.UnboundAt == nil {
-				return Bound{Binding: *b, Identity: v.Identity, Instance: v.Instance}, true, nil
-			}
-		}
-		bound, err = e.awaitBound(ctx, attempt.binding)
+		e.carryOut(ctx, attempt.work)
+		bound, err = e.awaitBound(ctx, attempt.binding, req, attempt.created)
 		return bound, attempt.created, err
 	}
 }
@@ -75,10 +85,7 @@ type bindAttempt struct {
 	binding Binding
 	created bool
 	pay     ID
-	env     Environment
-	lease   Lease
-	view    View
-	steps   []Step
+	work    []work
 }
 
 func (e *Engine) startBind(ctx context.Context, req BindRequest) (attempt bindAttempt, err error) {
@@ -95,15 +102,18 @@ func (e *Engine) startBind(ctx context.Context, req BindRequest) (attempt bindAt
 	}
 	// Outside the transaction, since it may call UAA; a binding that exists
 	// already does without.
-	endpoints, endpointsErr := env.Clients.Endpoints(ctx)
+	endpoints, unavailable := e.reachable(ctx, env)
 
-	now, local := e.Clock(), time.Now()
-	err = e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
-		attempt = bindAttempt{env: env}
+	local := time.Now()
+	decided := false
+	err = e.Store.Within(ctx, func(ctx context.Context, tx Tx) (err error) {
+		defer func() { decided = err == nil }()
+		attempt = bindAttempt{}
 		instance, err := tx.Instance(ctx, req.Instance)
 		if err != nil {
 			return err
 		}
+		now := e.Clock() // after the lock, which may have been waited for
 		if instance == nil || instance.RemovingAt != nil {
 			return ErrNotFound
 		}
@@ -118,37 +128,74 @@ func (e *Engine) startBind(ctx context.Context, req BindRequest) (attempt bindAt
 			attempt.binding = *existing
 			return existing.meets(req, *instance, now)
 		}
-		grant, err := req.Judge(*instance)
+		siblings, err := tx.Bindings(ctx, instance.Row)
 		if err != nil {
 			return err
 		}
-		if endpointsErr != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, endpointsErr)
-		}
-		reservation, pay, err := e.chooseConnection(ctx, tx, req, grant, *instance, env)
-		if err != nil || pay != "" {
-			attempt.pay = pay
+		if err := withinQuota(ctx, req.Quota, "bindings of this instance", func(context.Context) (int, error) { return len(siblings), nil }); err != nil {
 			return err
+		}
+		c := choice{req: req, instance: *instance, siblings: siblings, env: env, now: now}
+		plan, err := c.make(ctx, tx)
+		if err != nil || plan.pay != "" {
+			attempt.pay = plan.pay
+			return err
+		}
+		if plan.join == nil || plan.grant.AppClient {
+			if unavailable != nil {
+				return fmt.Errorf("%w: %w", ErrUnavailable, unavailable)
+			}
 		}
 		clock, err := tx.Clock(ctx)
 		if err != nil {
 			return err
 		}
-		v := e.newView(req, grant, *instance, *reservation, endpoints, now, clock)
-		attempt.created, attempt.binding = true, v.Bindings[0]
-		attempt.lease = Lease{ID: v.Identity.ID, Epoch: 1, Until: local.Add(e.lease)}
-		attempt.steps, _ = e.turn(&v, env, nil, now, false)
-		attempt.view = v
-		if err := tx.InsertView(ctx, v); err != nil {
-			return err
-		}
-		event := e.asked("bind", req.Origin, *instance)
-		event.Where = whereView(v)
-		event.Where.Binding = string(req.Binding)
-		event.Authorities = texts(grant.Authorities)
-		return tx.Record(ctx, event)
+		attempt.created = true
+		b := bindingOf(req, *instance, now, e.Budget)
+		m := maker{Engine: e, req: req, grant: plan.grant, instance: *instance, env: env, endpoints: endpoints, now: now, clock: clock, local: local}
+		attempt.work, err = m.insert(ctx, tx, &b, plan)
+		attempt.binding = b
+		return err
 	})
+	if err != nil && decided && attempt.created {
+		return e.wasCommitted(ctx, req, attempt, err)
+	}
 	return attempt, err
+}
+
+// wasCommitted finds out whether a commit whose reply was lost was made, under
+// the lock that it held. If so its create goes on: whoever waits is answered, and
+// what is answered with a failure is taken away again.
+func (e *Engine) wasCommitted(ctx context.Context, req BindRequest, attempt bindAttempt, lost error) (bindAttempt, error) {
+	for pause := newPause(); ; {
+		var found *Binding
+		err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
+			if _, err := tx.Instance(ctx, req.Instance); err != nil {
+				return err
+			}
+			var err error
+			found, err = tx.Binding(ctx, req.Binding)
+			return err
+		})
+		switch {
+		case err == nil && found != nil && found.Row == attempt.binding.Row:
+			return attempt, nil
+		case err == nil:
+			return attempt, lost
+		}
+		if err := pause.wait(ctx); err != nil {
+			return attempt, errors.Join(ErrLate, lost)
+		}
+	}
+}
+
+// reachable asks for what a new identity needs of its environment before
+// anything is written.
+func (e *Engine) reachable(ctx context.Context, env Environment) (Endpoints, error) {
+	if err := errors.Join(env.Clients.Available(ctx), env.Connections.Available(ctx)); err != nil {
+		return Endpoints{}, err
+	}
+	return env.Clients.Endpoints(ctx)
 }
 
 // meets tells what a request for a binding that exists comes to: nil if it is
@@ -164,52 +211,22 @@ func (b Binding) meets(req BindRequest, instance Instance, now time.Time) error 
 	return nil
 }
 
-func (e *Engine) newView(req BindRequest, grant Grant, instance Instance, reservation Reservation, endpoints Endpoints, now, clock time.Time) View {
-	id := NewID()
-	reservation.Identity = id
-	reservation.Space = instance.Space
-	reservation.ReleasedAt = nil
-	identity := Identity{
-		ID:            id,
-		Kind:          AirflowIdentity,
-		Instance:      instance.Row,
-		Environment:   instance.Environment,
-		Holder:        HolderOf(instance.GUID, req.App),
-		Asked:         grant.Asked,
-		Granted:       grant.Authorities,
-		TokenLifetime: grant.TokenLifetime,
-		Endpoints:     endpoints,
-		Generation:    1,
-		Secret:        NewSecret(),
-		Airflow:       reservation.Airflow,
-		Connection:    reservation.ID,
-		Description:   describe(instance, grant.Authorities),
-		Client:        Thing{Phase: Absent},
-		Published:     Thing{Phase: Absent},
-		Lane:          LanePeople,
-		DueAt:         &now,
-		LeaseUntil:    clock.Add(e.lease),
-		LeaseEpoch:    1,
-		WishVersion:   1,
-		RequestID:     req.Origin.RequestID,
-		CreatedAt:     now,
-	}
-	binding := Binding{
+func bindingOf(req BindRequest, instance Instance, now time.Time, budget time.Duration) Binding {
+	return Binding{
 		Row:        RowID(uuid.NewString()),
 		GUID:       req.Binding,
 		Instance:   instance.Row,
-		Identity:   id,
 		App:        req.App,
 		Parameters: req.Parameters,
-		FinishBy:   now.Add(e.Budget + finishGrace),
+		FinishBy:   now.Add(budget + finishGrace),
 		CreatedAt:  now,
 	}
-	return View{Identity: identity, Bindings: []Binding{binding}, Reservation: reservation, Instance: instance, Clock: clock}
 }
 
 // awaitBound waits for a binding to be whole or to have failed. Past the budget
-// a create is given up: it is failed, and cleaned up behind.
-func (e *Engine) awaitBound(ctx context.Context, binding Binding) (Bound, error) {
+// it goes on behind a 202 if that is allowed; else whoever made it gives it up,
+// and whoever repeated the request is told that it is under way.
+func (e *Engine) awaitBound(ctx context.Context, binding Binding, req BindRequest, made bool) (Bound, error) {
 	for pause := newPause(); ; {
 		current, found, err := e.Store.Binding(ctx, binding.GUID)
 		switch {
@@ -223,29 +240,47 @@ func (e *Engine) awaitBound(ctx context.Context, binding Binding) (Bound, error)
 			}
 		}
 		if err := pause.wait(ctx); err != nil {
-			return e.giveUp(ctx, binding)
+			return e.budgetOver(ctx, binding, req, made)
 		}
 	}
 }
 
 func (e *Engine) answerBind(ctx context.Context, b Binding) (done bool, bound Bound, err error) {
-	now := e.Clock()
 	switch {
 	case b.UnboundAt != nil:
 		return true, Bound{}, ErrBusy
 	case b.FailedAt != nil:
 		return true, Bound{}, b.failure()
 	case b.SucceededAt != nil:
-		v, err := e.Store.View(ctx, b.Identity)
-		if err != nil {
-			return false, Bound{}, nil
-		}
-		return true, Bound{Binding: b, Identity: v.Identity, Instance: v.Instance}, nil
-	case !b.Live(now):
+		bound, err := e.bound(ctx, b)
+		return err == nil, bound, nil
+	case !b.Live(e.Clock()):
 		return true, Bound{}, ErrLate
 	default:
 		return false, Bound{}, nil
 	}
+}
+
+// bound reads what belongs to a binding that succeeded.
+func (e *Engine) bound(ctx context.Context, b Binding) (Bound, error) {
+	bound := Bound{Binding: b}
+	for _, part := range []struct {
+		id ID
+		to **Identity
+	}{{b.Airflow.Identity, &bound.Airflow}, {b.Client.Identity, &bound.Client}} {
+		if part.id == "" {
+			continue
+		}
+		v, err := e.Store.View(ctx, part.id)
+		if err != nil {
+			return Bound{}, err
+		}
+		if v.Identity.Expired(e.Clock()) {
+			v.Identity.Secret = Secret{} // the loop wipes it in its own time
+		}
+		bound.Instance, *part.to = v.Instance, &v.Identity
+	}
+	return bound, nil
 }
 
 func (b Binding) failure() error {
@@ -255,27 +290,45 @@ func (b Binding) failure() error {
 	return &FailedError{b.Failure}
 }
 
-// giveUp fails a create whose budget is over, unless it has succeeded in the
-// last moment. If the database does not answer, finish_by does the same.
-func (e *Engine) giveUp(ctx context.Context, binding Binding) (Bound, error) {
+// budgetOver records a 202 or gives the create up, unless it has ended in the
+// last moment. If the database does not answer, finish_by gives it up.
+func (e *Engine) budgetOver(ctx context.Context, binding Binding, req BindRequest, made bool) (Bound, error) {
+	if !req.AsyncAllowed && !made {
+		return Bound{}, ErrBusy
+	}
 	ctx, cancel := detached(ctx, finishGrace)
 	defer cancel()
 	now := e.Clock()
 	err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
-		v, err := tx.View(ctx, binding.Identity)
-		if err != nil {
-			return err
+		// Every identity of the binding is locked, so that neither sees it half
+		// given up.
+		var views []*View
+		for _, id := range binding.Identities() {
+			v, err := tx.View(ctx, id)
+			if err != nil {
+				return err
+			}
+			views = append(views, v)
 		}
-		b := v.binding(binding.Row)
-		if b == nil || !b.Live(now) || b.SucceededAt != nil {
-			return nil
+		for _, v := range views {
+			b := v.binding(binding.Row)
+			if b == nil || !b.Live(now) || b.SucceededAt != nil || b.AsyncAt != nil {
+				return nil // it has ended, or a 202 was answered to somebody
+			}
+			if req.AsyncAllowed {
+				b.AsyncAt, b.FinishBy = &now, now.Add(req.MaximumPolling)
+			} else {
+				b.fail(lateFailure, now)
+			}
+			v.wishChanged(now)
+			if err := tx.SaveView(ctx, *v, v.Identity.LeaseEpoch); err != nil {
+				return err
+			}
 		}
-		b.fail(lateFailure, now)
-		v.wishChanged(now)
-		if err := tx.SaveView(ctx, *v, v.Identity.LeaseEpoch); err != nil {
-			return err
+		if !req.AsyncAllowed && len(views) > 0 {
+			return tx.Record(ctx, e.failed(*views[0], *views[0].binding(binding.Row)))
 		}
-		return tx.Record(ctx, e.failed(*v, *b))
+		return nil
 	})
 	e.Wake()
 	if err != nil {
@@ -288,7 +341,14 @@ func (e *Engine) giveUp(ctx context.Context, binding Binding) (Bound, error) {
 	if done, bound, err := e.answerBind(ctx, current); done {
 		return bound, err
 	}
-	return Bound{}, ErrLate
+	switch {
+	case current.AsyncAt == nil:
+		return Bound{}, ErrLate
+	case req.AsyncAllowed:
+		return Bound{}, &PendingError{operation(opBind, current.Row)}
+	default:
+		return Bound{}, ErrBusy
+	}
 }
 
 var lateFailure = Failure{FailedLate, "it was not finished in time"}

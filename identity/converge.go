@@ -60,14 +60,17 @@ func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View,
 	case s.Thing == TheClient && s.Act == Make:
 		return env.Clients.Create(ctx, e.client(v), i.Secret)
 	case s.Thing == TheClient && s.Act == Look:
-		return env.Clients.Probe(ctx, i.ID.ClientID(), i.Secret)
+		return env.Clients.Probe(ctx, e.client(v), i.Secret)
+	case s.Thing == TheClient && s.Act == Set:
+		return env.Clients.Update(ctx, e.client(v))
 	case s.Thing == TheClient && s.Act == Take:
 		return env.Clients.Delete(ctx, i.ID.ClientID())
 	case s.Thing == TheConnection && s.Act == Make:
-		connection := Connection{Marker: marker, Host: i.Endpoints.TokenURL, Login: i.ID.ClientID(), Description: i.Description}
-		return env.Connections.Put(ctx, connection, i.Secret)
+		return env.Connections.Put(ctx, v.connection(marker), i.Secret)
 	case s.Thing == TheConnection && s.Act == Look:
 		return env.Connections.Read(ctx, marker)
+	case s.Thing == TheConnection && s.Act == Set:
+		return env.Connections.Update(ctx, v.connection(marker), i.Secret)
 	case s.Thing == TheConnection && s.Act == Take:
 		return env.Connections.Remove(ctx, marker)
 	default:
@@ -80,7 +83,7 @@ func (e *Engine) client(v View) Client {
 	i := v.Identity
 	return Client{
 		ID:            i.ID.ClientID(),
-		Name:          fmt.Sprintf("Airflow connection %s (%s)", i.Connection, i.Environment),
+		Name:          nameOf(i),
 		Authorities:   i.Granted,
 		TokenLifetime: i.TokenLifetime,
 		Labels: map[string]string{
@@ -89,6 +92,20 @@ func (e *Engine) client(v View) Client {
 			"afi_instance": string(v.Instance.GUID),
 		},
 	}
+}
+
+// nameOf is what UAA's operators see in a list of clients.
+func nameOf(i Identity) string {
+	if i.Kind == AppIdentity {
+		return fmt.Sprintf("app client (%s)", i.Environment)
+	}
+	return fmt.Sprintf("Airflow connection %s (%s)", i.Connection, i.Environment)
+}
+
+// connection is the connection as the row says it should be.
+func (v View) connection(marker Marker) Connection {
+	i := v.Identity
+	return Connection{Marker: marker, Host: i.Endpoints.TokenURL, Login: i.ID.ClientID(), Description: i.Description}
 }
 
 // describe composes the sentence for the person who finds the connection at 3 a.m.
@@ -107,7 +124,7 @@ func (e *Engine) advance(ctx context.Context, env Environment, lease *Lease, res
 			lease.Until = until
 			return v, steps, nil
 		}
-		if errors.Is(err, errFenced) || time.Now().After(lease.Until) {
+		if errors.Is(err, errFenced) || time.Now().After(lease.Until) || e.stopping.Err() != nil {
 			return View{}, nil, err
 		}
 		waiting, cancel := detached(ctx, e.lease)
@@ -121,18 +138,23 @@ func (e *Engine) tryAdvance(ctx context.Context, env Environment, lease Lease, r
 	ctx, cancel := detached(ctx, leaseGrace)
 	defer cancel()
 
-	now, local := e.Clock(), time.Now()
+	local := time.Now()
 	err = e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
 		view, err := tx.View(ctx, lease.ID)
 		if err != nil {
 			return err
 		}
+		now := e.Clock() // after the locks, which may have been waited for
 		if view.Identity.LeaseEpoch != lease.Epoch || !view.leased() {
 			return errFenced
 		}
+		live := view.liveRows(now)
 		more, events := e.turn(view, env, results, now, stop)
 		v, steps = *view, more
 		if err := tx.SaveView(ctx, *view, lease.Epoch); err != nil {
+			return err
+		}
+		if err := tx.WakeIdentities(ctx, view.leftAlone(live, now), now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, events...)

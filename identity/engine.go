@@ -75,6 +75,9 @@ type Engine struct {
 	// stopping ends when Run's context does, and with it every verb's.
 	stopping context.Context
 	stop     context.CancelFunc
+	// behind is what goes on behind an answer, and the loop's own work: Run
+	// returns when it is done.
+	behind crew
 }
 
 // NewEngine checks the configuration and fills in its defaults. It starts

@@ -35,6 +35,16 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("connection id %s is taken: %s", e.Connection, e.Message)
 }
 
+// QuotaError says that there are as many of something as there may be.
+type QuotaError struct {
+	Of    string // as "bindings of this instance"
+	Limit int
+}
+
+func (e *QuotaError) Error() string {
+	return fmt.Sprintf("there are %d %s already, as many as the plan allows", e.Limit, e.Of)
+}
+
 // FailedError says why a create that was under way failed.
 type FailedError struct{ Failure Failure }
 

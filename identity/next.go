@@ -11,6 +11,8 @@ const (
 	ReasonNotArrived  Reason = "not_arrived"     // the make was lost: the same once more
 	ReasonMadeUnknown Reason = "made_unknown"    // did the make act? look
 	ReasonWhole       Reason = "whole"           // it is there
+	ReasonOutdated    Reason = "outdated"        // it is there, and the wish has changed
+	ReasonSetUnknown  Reason = "set_unknown"     // did the set act? the same once more
 	ReasonTaken       Reason = "taken"           // someone else's thing stands there
 	ReasonNeverMade   Reason = "never_made"      // unwanted, and nothing was ever asked for
 	ReasonUnwanted    Reason = "unwanted"        // it is there and nobody wants it
@@ -41,12 +43,16 @@ var table = []line{
 	{Wanted, Missing, false, Make, ReasonNotArrived},
 	{Wanted, Creating, false, Look, ReasonMadeUnknown},
 	{Wanted, Present, false, "", ReasonWhole},
+	{Wanted, Outdated, true, Set, ReasonOutdated},
+	{Wanted, Changing, false, Set, ReasonSetUnknown},
 	{Wanted, Strange, false, "", ReasonTaken},
 
 	{Unwanted, Absent, false, "", ReasonNeverMade},
 	{Unwanted, Missing, true, Take, ReasonMayArrive},
 	{Unwanted, Creating, true, Take, ReasonMayArrive},
 	{Unwanted, Present, true, Take, ReasonUnwanted},
+	{Unwanted, Outdated, true, Take, ReasonUnwanted},
+	{Unwanted, Changing, true, Take, ReasonUnwanted},
 	{Unwanted, Strange, true, Take, ReasonMayArrive},
 	{Unwanted, Removing, false, Take, ReasonLeftUnknown},
 	{Unwanted, Gone, false, "", ReasonRemoved},
@@ -63,7 +69,7 @@ type Step struct {
 }
 
 // decision is what next makes of a view: steps that may run now, side by side,
-// or, if there are none, how long to wait before looking again. Neither: rest.
+// and how long until the quiet time of what has to wait is over. Neither: rest.
 type decision struct {
 	steps []Step
 	wait  time.Duration
@@ -74,7 +80,7 @@ type decision struct {
 func next(v View, now time.Time) decision {
 	var d decision
 	wish := v.Wish(now)
-	for _, name := range []ThingName{TheClient, TheConnection} {
+	for _, name := range v.Identity.things() {
 		thing := v.thing(name)
 		l, found := lookUp(wish, thing.Phase)
 		if !found || l.act == "" {
@@ -87,9 +93,6 @@ func next(v View, now time.Time) decision {
 			continue
 		}
 		d.steps = append(d.steps, Step{name, l.act, l.reason, thing})
-	}
-	if len(d.steps) > 0 {
-		d.wait = 0
 	}
 	return d
 }

@@ -118,9 +118,6 @@ func checkDecision(t *testing.T, name string, v View, d decision) {
 			t.Errorf("%s: step %s remembers %+v, want %+v", name, s.Thing, s.before, v.thing(s.Thing))
 		}
 	}
-	if len(d.steps) > 0 && d.wait != 0 {
-		t.Errorf("%s: steps and a wait of %s", name, d.wait)
-	}
 	wish := v.Wish(noon)
 	var waits []time.Duration
 	for _, thing := range []ThingName{TheClient, TheConnection} {
@@ -128,12 +125,15 @@ func checkDecision(t *testing.T, name string, v View, d decision) {
 		phase, quiet := v.thing(thing).Phase, v.thing(thing).QuietUntil.Sub(db)
 		inQuiet := !v.thing(thing).QuietUntil.IsZero() && quiet > 0
 
-		if acted && wish == Wanted && act == Take || acted && wish == Unwanted && act == Make {
+		if acted && wish == Wanted && act == Take || acted && wish == Unwanted && (act == Make || act == Set) {
 			t.Errorf("%s: %s of a %s %s", name, act, wish, thing)
 		}
-		identical := act == Make && phase == Missing || act == Take && phase == Removing
+		identical := act == Make && phase == Missing || act == Take && phase == Removing || act == Set && phase == Changing
 		if acted && act != Look && inQuiet && !identical {
 			t.Errorf("%s: %s the %s within the quiet time, and it is not the request that may be under way", name, act, thing)
+		}
+		if acted && act == Set && phase != Outdated && phase != Changing {
+			t.Errorf("%s: sets a %s that is not outdated", name, thing)
 		}
 		if acted && act == Make && phase != Absent && phase != Missing {
 			t.Errorf("%s: makes a %s that may be there", name, thing)
@@ -149,7 +149,7 @@ func checkDecision(t *testing.T, name string, v View, d decision) {
 			waits = append(waits, quiet)
 		}
 	}
-	if len(d.steps) == 0 && len(waits) > 0 {
+	if len(waits) > 0 {
 		want := waits[0]
 		for _, w := range waits {
 			want = min(want, w)
@@ -158,8 +158,8 @@ func checkDecision(t *testing.T, name string, v View, d decision) {
 			t.Errorf("%s: waits %s, want %s", name, d.wait, want)
 		}
 	}
-	if len(d.steps) == 0 && len(waits) == 0 && d.wait != 0 {
-		t.Errorf("%s: waits %s at rest", name, d.wait)
+	if len(waits) == 0 && d.wait != 0 {
+		t.Errorf("%s: waits %s and nothing has to", name, d.wait)
 	}
 }
 
@@ -203,9 +203,14 @@ func TestMoves(t *testing.T) {
 		"a make that was lost":              {Make, Unknown, Thing{Creating, db.Add(quiet)}, false, true},
 		"an outcome no adapter should give": {Make, NotThere, Thing{Creating, db.Add(quiet)}, false, true},
 		"it is there":                       {Look, Done, Thing{Present, before.QuietUntil}, false, false},
-		"it is not there yet":               {Look, NotThere, before, false, false},
+		"it is not there yet":               {Look, NotThere, before, false, true},
+		"there, otherwise than asked":       {Look, Differs, Thing{Present, before.QuietUntil}, true, false},
 		"somebody else's":                   {Look, Foreign, Thing{Strange, before.QuietUntil}, true, false},
 		"a look that was lost":              {Look, Unknown, before, false, true},
+		"set":                               {Set, Done, Thing{Present, before.QuietUntil}, false, false},
+		"set otherwise than asked":          {Set, Differs, Thing{Outdated, before.QuietUntil}, false, true},
+		"a set that was refused":            {Set, Rejected, before, false, true},
+		"a set that was lost":               {Set, Unknown, Thing{Changing, db.Add(quiet)}, false, true},
 		"taken":                             {Take, Done, Thing{Gone, before.QuietUntil}, false, false},
 		"gone already":                      {Take, NotThere, Thing{Gone, before.QuietUntil}, false, false},
 		"not ours to take":                  {Take, Foreign, Thing{Gone, before.QuietUntil}, false, false},

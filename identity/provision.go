@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"airflow-identity/audit"
 
@@ -20,6 +21,10 @@ type ProvisionRequest struct {
 	Names       Names
 	Parameters  []byte // canonical JSON
 	Ceiling     []Authority
+	// RotationPeriod is the one that was asked for; 0: the plan's.
+	RotationPeriod time.Duration
+	// Quota is how many instances of the plan the space may hold; 0: any number.
+	Quota int
 	// ConnectionBase is the default connection id, prefix included. It may be
 	// longer than Airflow takes: it is then cut when it is used.
 	ConnectionBase ConnectionID
@@ -27,7 +32,7 @@ type ProvisionRequest struct {
 }
 
 // Provision makes an instance, or finds that the very same one exists. It
-// touches no remote system. Errors: ErrConflict, ErrBusy.
+// touches no remote system. Errors: ErrConflict, ErrBusy, *QuotaError.
 func (e *Engine) Provision(ctx context.Context, req ProvisionRequest) (instance Instance, created bool, err error) {
 	now := e.Clock()
 	err = e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
@@ -55,6 +60,11 @@ func (e *Engine) Provision(ctx context.Context, req ProvisionRequest) (instance 
 				return ErrBusy
 			}
 		}
+		if err := withinQuota(ctx, req.Quota, "instances of this plan in this space", func(ctx context.Context) (int, error) {
+			return tx.CountInstances(ctx, req.Space, req.Plan)
+		}); err != nil {
+			return err
+		}
 		created = true
 		instance = Instance{
 			Row:            RowID(uuid.NewString()),
@@ -66,6 +76,7 @@ func (e *Engine) Provision(ctx context.Context, req ProvisionRequest) (instance 
 			Names:          req.Names,
 			Parameters:     req.Parameters,
 			Ceiling:        req.Ceiling,
+			RotationPeriod: req.RotationPeriod,
 			ConnectionBase: req.ConnectionBase,
 			CreatedAt:      now,
 		}
@@ -77,6 +88,21 @@ func (e *Engine) Provision(ctx context.Context, req ProvisionRequest) (instance 
 		return tx.Record(ctx, event)
 	})
 	return instance, created, err
+}
+
+// withinQuota counts under the lock that whatever adds to the count takes too.
+func withinQuota(ctx context.Context, quota int, of string, count func(context.Context) (int, error)) error {
+	if quota == 0 {
+		return nil
+	}
+	n, err := count(ctx)
+	if err != nil {
+		return err
+	}
+	if n >= quota {
+		return &QuotaError{Of: of, Limit: quota}
+	}
+	return nil
 }
 
 func (i Instance) sameAs(req ProvisionRequest) bool {

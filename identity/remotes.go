@@ -54,11 +54,19 @@ type Clients interface {
 	// on a repeat: probe. Differs: UAA answered other lists than were asked,
 	// and the client is there.
 	Create(ctx context.Context, client Client, secret Secret) (Outcome, error)
+	// Update puts the client's lists, in full: an empty one is sent as
+	// ["uaa.none"], since UAA keeps the old list on []. Differs: the answered
+	// lists are others. NotThere: there is no such client.
+	Update(ctx context.Context, client Client) (Outcome, error)
 	// Delete takes the client away: Done, or NotThere if it was gone already.
 	Delete(ctx context.Context, id ClientID) (Outcome, error)
-	// Probe asks for a token with the secret: Done if it is granted, NotThere
+	// Probe asks for a token with the secret: Done if it is granted, Differs if
+	// it is granted with other authorities than the client should have, NotThere
 	// if the credentials are refused. It changes nothing.
-	Probe(ctx context.Context, id ClientID, secret Secret) (Outcome, error)
+	Probe(ctx context.Context, client Client, secret Secret) (Outcome, error)
+	// Available tells why a call would not be sent now, as when the breaker is
+	// open; nil: it would be.
+	Available(ctx context.Context) error
 	// Endpoints gives what UAA's discovery document says of itself. It is
 	// remembered after the first success.
 	Endpoints(ctx context.Context) (Endpoints, error)
@@ -88,11 +96,17 @@ func (c Connection) Describe() string { return c.Description + " " + c.Marker.St
 // Connections is where an environment's DAGs look their connections up: Airflow's
 // REST API today. The contract is that of Clients: one try, one outcome.
 type Connections interface {
+	// Available is as for Clients.
+	Available(ctx context.Context) error
 	// Put posts the connection. Exists settles nothing: read the marker.
 	Put(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
 	// Read looks for the marker: Done if this very one is there, Foreign if
 	// the id is taken by anything else, NotThere if it is free.
 	Read(ctx context.Context, marker Marker) (Outcome, error)
+	// Update reads the marker and patches everything but extra if it is this
+	// very connection: Done, NotThere, or Foreign, and then it was left alone.
+	// Only the PATCH can be Unknown. The marker is read back from its answer.
+	Update(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
 	// Remove reads the marker and deletes the connection if it is this very
 	// one: Done, NotThere, or Foreign, and then it was left alone. Only the
 	// DELETE can be Unknown: a read that fails is Later.

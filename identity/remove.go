@@ -9,31 +9,31 @@ import (
 
 // UnbindRequest asks for the end of a binding.
 type UnbindRequest struct {
-	Instance InstanceGUID
-	Binding  BindingGUID
-	Origin   Origin
+	Instance     InstanceGUID
+	Binding      BindingGUID
+	Origin       Origin
+	AsyncAllowed bool
 }
 
 // Unbind takes a binding away. A repeated one joins the removal. Errors:
-// ErrNotFound (never was, or gone already), ErrLate (it goes on; repeat).
+// ErrNotFound (never was, or gone already), ErrLate (it goes on; repeat),
+// *PendingError.
 func (e *Engine) Unbind(ctx context.Context, req UnbindRequest) error {
 	ctx, cancel := e.within(ctx, e.Budget)
 	defer cancel()
 
 	var (
 		binding Binding
-		env     Environment
-		lease   Lease
-		steps   []Step
-		view    View
+		all     []work
 	)
-	now, local := e.Clock(), time.Now()
+	local := time.Now()
 	err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
-		lease, steps = Lease{}, nil
+		all = nil
 		instance, err := tx.Instance(ctx, req.Instance)
 		if err != nil {
 			return err
 		}
+		now := e.Clock()
 		found, err := tx.Binding(ctx, req.Binding)
 		if err != nil {
 			return err
@@ -42,68 +42,60 @@ func (e *Engine) Unbind(ctx context.Context, req UnbindRequest) error {
 			return ErrNotFound
 		}
 		binding = *found
-		if env, err = e.environment(instance.Environment); err != nil {
-			return err
-		}
-		v, err := tx.View(ctx, found.Identity)
+		env, err := e.environment(instance.Environment)
 		if err != nil {
 			return err
 		}
-		if v.binding(found.Row).RemovedAt != nil {
-			return ErrNotFound
-		}
-		epoch := v.Identity.LeaseEpoch
-		v.unbind(found.Row, now)
-		v.Identity.RequestID = req.Origin.RequestID
 		event := e.asked("unbind", req.Origin, *instance)
-		event.Where = whereView(*v)
 		event.Where.Binding = string(req.Binding)
 		events := []audit.Event{event}
-		if !v.leased() {
-			// Whoever holds it would read the wish before the next step.
-			v.Identity.LeaseEpoch = epoch + 1
-			lease = Lease{ID: v.Identity.ID, Epoch: epoch + 1, Until: local.Add(e.lease)}
-			var more []audit.Event
-			steps, more = e.turn(v, env, nil, now, false)
-			events = append(events, more...)
-		}
-		view = *v
-		if err := tx.SaveView(ctx, *v, epoch); err != nil {
-			return err
+		for _, id := range found.Identities() {
+			v, err := tx.View(ctx, id)
+			if err != nil {
+				return err
+			}
+			if v.binding(found.Row).RemovedAt != nil {
+				return ErrNotFound
+			}
+			v.unbind(found.Row, now)
+			v.Identity.RequestID = req.Origin.RequestID
+			w, more, err := e.take(ctx, tx, v, env, now, local)
+			if err != nil {
+				return err
+			}
+			all, events = append(all, w), append(events, more...)
 		}
 		return tx.Record(ctx, events...)
 	})
 	if err != nil {
 		return err
 	}
-	if len(steps) > 0 {
-		e.converge(ctx, env, lease, view, steps)
-	}
-	e.Wake()
-	return e.awaitRemoved(ctx, binding)
+	e.carryOut(ctx, all)
+	return e.awaitRemoved(ctx, binding, req.AsyncAllowed)
 }
 
-func (e *Engine) awaitRemoved(ctx context.Context, binding Binding) error {
+func (e *Engine) awaitRemoved(ctx context.Context, binding Binding, async bool) error {
 	for pause := newPause(); ; {
 		current, found, err := e.Store.Binding(ctx, binding.GUID)
 		if err == nil && (!found || current.Row != binding.Row || current.RemovedAt != nil) {
 			return nil
 		}
 		if err := pause.wait(ctx); err != nil {
-			return ErrLate
+			return late(async, operation(opUnbind, binding.Row))
 		}
 	}
 }
 
 // DeprovisionRequest asks for the end of an instance.
 type DeprovisionRequest struct {
-	Instance InstanceGUID
-	Origin   Origin
+	Instance     InstanceGUID
+	Origin       Origin
+	AsyncAllowed bool
 }
 
 // Deprovision takes an instance away, and its bindings with it. It touches many
 // rows, so it writes all wishes, holds no lease and waits for the loop. Errors:
-// ErrNotFound, ErrLate (it goes on; repeat).
+// ErrNotFound, ErrLate (it goes on; repeat), *PendingError.
 func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error {
 	ctx, cancel := e.within(ctx, e.Budget)
 	defer cancel()
@@ -136,17 +128,10 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 		}
 		events := []audit.Event{e.asked("deprovision", req.Origin, *instance)}
 		for _, b := range left {
-			v, err := tx.View(ctx, b.Identity)
-			if err != nil {
-				return err
-			}
-			v.unbind(b.Row, now)
-			v.Identity.RequestID = req.Origin.RequestID
-			if err := tx.SaveView(ctx, *v, v.Identity.LeaseEpoch); err != nil {
+			if err := e.unbindWith(ctx, tx, b, req.Origin.RequestID, now); err != nil {
 				return err
 			}
 			event := e.asked("unbind", req.Origin, *instance)
-			event.Where = whereView(*v)
 			event.Where.Binding, event.Reason = string(b.GUID), "deprovision"
 			events = append(events, event)
 		}
@@ -162,7 +147,23 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 			return nil
 		}
 		if err := pause.wait(ctx); err != nil {
-			return ErrLate
+			return late(req.AsyncAllowed, operation(opDeprovision, row))
 		}
 	}
+}
+
+// unbindWith writes the wish that one of many bindings be gone.
+func (e *Engine) unbindWith(ctx context.Context, tx Tx, b Binding, request string, now time.Time) error {
+	for _, id := range b.Identities() {
+		v, err := tx.View(ctx, id)
+		if err != nil {
+			return err
+		}
+		v.unbind(b.Row, now)
+		v.Identity.RequestID = request
+		if err := tx.SaveView(ctx, *v, v.Identity.LeaseEpoch); err != nil {
+			return err
+		}
+	}
+	return nil
 }

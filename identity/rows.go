@@ -32,25 +32,49 @@ type Instance struct {
 	Parameters []byte
 	// Ceiling is the most that any binding may hold; nil: the plan's allow-list.
 	Ceiling []Authority
+	// RotationPeriod is the one that was asked for; 0: the plan's.
+	RotationPeriod time.Duration
 	// ConnectionBase is the default connection id, fixed at provision so that
 	// it survives renames.
 	ConnectionBase ConnectionID
-	CreatedAt      time.Time
-	RemovingAt     *time.Time
+	// Updates counts the updates; an update's operation names its number.
+	Updates int
+	// UpdateBy is when the platform stops polling for the last one.
+	UpdateBy   *time.Time
+	CreatedAt  time.Time
+	RemovingAt *time.Time
 }
 
-// Binding refers to an identity and, as long as it is live, keeps it wanted.
+// Part is what a binding and one of its identities are to each other. Each
+// identity's own turn writes its own part, under the binding's lock, so neither
+// has to look at the other.
+type Part struct {
+	Identity ID // "": the binding has no such identity
+	// Ready: the identity was whole while the binding was being made.
+	Ready bool
+	// Done: the binding is no longer live, and the identity is gone for the
+	// platform or wanted by others.
+	Done bool
+}
+
+// Binding refers to an Airflow identity, an app identity, or both, and, as long
+// as it is live, keeps them wanted.
 type Binding struct {
-	Row        RowID
-	GUID       BindingGUID
-	Instance   RowID
-	Identity   ID
+	Row      RowID
+	GUID     BindingGUID
+	Instance RowID
+	Airflow  Part
+	// Client is the app identity: a client of its own for whoever bound.
+	Client     Part
 	App        AppGUID // "" for a service key
 	Parameters []byte
 	// FinishBy is the time past which a create without a recorded success is
 	// gone, whoever looks; by the engine's clock.
-	FinishBy    time.Time
-	CreatedAt   time.Time
+	FinishBy  time.Time
+	CreatedAt time.Time
+	// AsyncAt is when a 202 was recorded for the create; from then on it may
+	// take as long as the plan lets the platform poll.
+	AsyncAt     *time.Time
 	SucceededAt *time.Time
 	FailedAt    *time.Time
 	Failure     Failure
@@ -60,7 +84,36 @@ type Binding struct {
 	RemovedAt *time.Time
 }
 
-// Live tells whether the binding keeps its identity wanted.
+// part finds what the binding and an identity are to each other.
+func (b *Binding) part(id ID) *Part {
+	if b.Airflow.Identity == id {
+		return &b.Airflow
+	}
+	return &b.Client
+}
+
+// Identities are those the binding refers to.
+func (b Binding) Identities() []ID {
+	var ids []ID
+	for _, p := range []Part{b.Airflow, b.Client} {
+		if p.Identity != "" {
+			ids = append(ids, p.Identity)
+		}
+	}
+	return ids
+}
+
+// ready tells whether every identity was whole.
+func (b Binding) ready() bool {
+	return (b.Airflow.Identity == "" || b.Airflow.Ready) && (b.Client.Identity == "" || b.Client.Ready)
+}
+
+// done tells whether nothing of the binding is left, for the platform.
+func (b Binding) done() bool {
+	return (b.Airflow.Identity == "" || b.Airflow.Done) && (b.Client.Identity == "" || b.Client.Done)
+}
+
+// Live tells whether the binding keeps its identities wanted.
 func (b Binding) Live(now time.Time) bool {
 	switch {
 	case b.UnboundAt != nil, b.FailedAt != nil, b.RemovedAt != nil:
@@ -90,12 +143,16 @@ const (
 	FailedLate FailureCode = "Late"
 )
 
-// Kind tells the two lives of an identity apart. Only Airflow identities are
-// made so far.
+// Kind tells the two lives of an identity apart.
 type Kind string
 
-// AirflowIdentity has a connection, and a secret that no app ever sees.
-const AirflowIdentity Kind = "airflow"
+const (
+	// AirflowIdentity has a connection, and a secret that no app ever sees.
+	AirflowIdentity Kind = "airflow"
+	// AppIdentity is a client that was handed out. It has no connection and it
+	// ends at ExpiresAt.
+	AppIdentity Kind = "app"
+)
 
 // Holder is who gets a connection id again before any other: an app, or "a key
 // of instance X".
@@ -147,15 +204,21 @@ type Identity struct {
 	// what follows from it can be found by it.
 	RequestID string
 	CreatedAt time.Time
-	EndedAt   *time.Time // no live binding was found: absent is final
+	ExpiresAt *time.Time // nil: it does not end by itself
+	EndedAt   *time.Time // it expired, or no live binding was found: absent is final
 	CleanAt   *time.Time // nothing is left anywhere
 }
 
 // Lane orders due work: people first.
 type Lane int
 
-// LanePeople is work that somebody waits for.
-const LanePeople Lane = 0
+const (
+	// LanePeople is work that somebody waits for.
+	LanePeople Lane = 0
+	// LaneBackground is work that nobody waits for, such as a debt. It gets at
+	// most half of the loop, so that an Airflow that hangs starves nobody.
+	LaneBackground Lane = 1
+)
 
 // Reservation is a connection id, unique within an Airflow.
 type Reservation struct {

@@ -18,12 +18,13 @@ type Store interface {
 	// unknown whether the commit happened: read again before relying on either.
 	Within(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 
-	// Claim leases up to limit identities that are due by now, the engine's
-	// clock, and that nobody holds by the database's, in the order of lane and
-	// due time. Each claim raises the epoch, which fences the former holder.
-	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Lease, error)
-	// NextDue tells when the earliest row that nobody holds is due; false if none is.
-	NextDue(ctx context.Context) (time.Time, bool, error)
+	// Claim leases up to limit identities of a lane that are due by now, the
+	// engine's clock, and that nobody holds by the database's, the longest due
+	// first. Each claim raises the epoch, which fences the former holder.
+	Claim(ctx context.Context, lane Lane, now time.Time, lease time.Duration, limit int) ([]Lease, error)
+	// NextDue tells when the earliest row of a lane that nobody holds is due;
+	// false if none is.
+	NextDue(ctx context.Context, lane Lane) (time.Time, bool, error)
 
 	// Instance, Binding and View read without locks: the newest row of that guid.
 	Instance(ctx context.Context, guid InstanceGUID) (Instance, bool, error)
@@ -31,6 +32,9 @@ type Store interface {
 	View(ctx context.Context, id ID) (View, error)
 	// LiveBindings counts an instance's bindings that are not removed.
 	LiveBindings(ctx context.Context, instance RowID) (int, error)
+	// Outdated counts an instance's identities that have not ended and whose
+	// client is not yet as the row says.
+	Outdated(ctx context.Context, instance RowID) (int, error)
 
 	// Purge deletes tombstones older than before; events stay.
 	Purge(ctx context.Context, before time.Time) error
@@ -52,6 +56,9 @@ type Tx interface {
 	Binding(ctx context.Context, guid BindingGUID) (*Binding, error)
 	// Bindings gives an instance's bindings that are not removed.
 	Bindings(ctx context.Context, instance RowID) ([]Binding, error)
+	// CountInstances counts the space's instances of a plan that are not being
+	// removed. Under LockSpace nothing adds to them.
+	CountInstances(ctx context.Context, space SpaceGUID, plan PlanID) (int, error)
 	// Identity reads an identity without locks.
 	Identity(ctx context.Context, id ID) (*Identity, error)
 	// View locks an identity with its connection id and bindings, and reads them.
@@ -60,9 +67,15 @@ type Tx interface {
 	Clock(ctx context.Context) (time.Time, error)
 
 	InsertInstance(ctx context.Context, instance Instance) error
+	// UpdateInstance writes plan, names, parameters, ceiling, period and updates.
+	UpdateInstance(ctx context.Context, instance Instance) error
 	MarkRemoving(ctx context.Context, instance RowID, at time.Time) error
-	// InsertView writes a new identity, its first binding and its reservation.
-	InsertView(ctx context.Context, view View) error
+	// InsertIdentity writes a new identity and, if it has one, its reservation.
+	InsertIdentity(ctx context.Context, view View) error
+	// InsertBinding writes a new binding, after its identities.
+	InsertBinding(ctx context.Context, binding Binding) error
+	// WakeIdentities makes identities due and raises their wish's version.
+	WakeIdentities(ctx context.Context, ids []ID, now time.Time) error
 	// SaveView writes what may change of an identity, its bindings and its
 	// reservation, if the lease's epoch is still the one given.
 	SaveView(ctx context.Context, view View, epoch int64) error

@@ -25,12 +25,12 @@ func (e *Engine) FindBinding(ctx context.Context, instance InstanceGUID, guid Bi
 	if !found || b.SucceededAt == nil || !b.Live(e.Clock()) {
 		return Bound{}, ErrNotFound
 	}
-	v, err := e.Store.View(ctx, b.Identity)
+	bound, err := e.bound(ctx, b)
 	if err != nil {
 		return Bound{}, err
 	}
-	if v.Instance.GUID != instance || v.Instance.Row != b.Instance {
+	if bound.Instance.GUID != instance {
 		return Bound{}, ErrNotFound
 	}
-	return Bound{Binding: b, Identity: v.Identity, Instance: v.Instance}, nil
+	return bound, nil
 }

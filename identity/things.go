@@ -20,13 +20,18 @@ const (
 	Creating Phase = "creating" // a make was intended; whether it acted is not known
 	Missing  Phase = "missing"  // it was not there when we looked, and may still arrive
 	Present  Phase = "present"
+	Outdated Phase = "outdated" // it is there, and not as the row says
+	Changing Phase = "changing" // a set was intended; whether it acted is not known
 	Strange  Phase = "foreign"  // something that is not ours has this id
 	Removing Phase = "removing" // a take was intended; whether it acted is not known
 	Gone     Phase = "gone"     // proven
 )
 
 // phases lists every phase, for tests that must not forget one.
-var phases = []Phase{Absent, Creating, Missing, Present, Strange, Removing, Gone}
+var phases = []Phase{Absent, Creating, Missing, Present, Outdated, Changing, Strange, Removing, Gone}
+
+// there tells whether the thing is there, as it should be or not.
+func (p Phase) there() bool { return p == Present || p == Outdated || p == Changing }
 
 // clean tells whether nothing of the thing is left, or ever was.
 func (p Phase) clean() bool { return p == Absent || p == Gone }
@@ -45,6 +50,7 @@ type Act string
 const (
 	Make Act = "make" // UAA: create the client. Airflow: post the connection.
 	Look Act = "look" // UAA: ask for a token. Airflow: read the marker.
+	Set  Act = "set"  // UAA: put the client's lists. Airflow: patch it if it is ours.
 	Take Act = "take" // UAA: delete the client. Airflow: delete it if it is ours.
 )
 
@@ -54,6 +60,8 @@ func (a Act) intent(now Phase) Phase {
 	switch a {
 	case Make:
 		return Creating
+	case Set:
+		return Changing
 	case Take:
 		return Removing
 	default:
@@ -83,11 +91,22 @@ var moves = map[Act]map[Outcome]move{
 	},
 	Look: {
 		Done:     {to: Present},
-		NotThere: {to: Missing},
+		Differs:  {to: Present, fails: true},
+		NotThere: {to: Missing, again: true},
 		Foreign:  {to: Strange, fails: true},
 		Rejected: {again: true},
 		Later:    {again: true},
 		Unknown:  {again: true},
+	},
+	// An update rolls forward: whatever comes of it, it is sent again.
+	Set: {
+		Done:     {to: Present},
+		Differs:  {to: Outdated, again: true},
+		NotThere: {again: true},
+		Foreign:  {again: true},
+		Rejected: {again: true},
+		Later:    {again: true},
+		Unknown:  {to: Changing, again: true},
 	},
 	Take: {
 		Done:     {to: Gone},

@@ -25,12 +25,17 @@ type result struct {
 // asked has gone, or the process is stopping: what was learnt is written, and
 // the rest is left to whoever comes next, at once.
 func (e *Engine) turn(v *View, env Environment, results []result, now time.Time, stop bool) ([]Step, []audit.Event) {
-	events := e.apply(v, env, results, now)
+	events := e.apply(v, env, results, now, stop)
 	events = append(events, e.settle(v, now)...)
 
 	d := next(*v, now)
 	if pause := backOff(v, results); pause > 0 {
-		d = decision{wait: max(pause, d.wait)}
+		// What waits for quiet is not held back by what was in vain: an Airflow
+		// that is gone never keeps a client alive.
+		if d.wait > 0 {
+			pause = min(pause, d.wait)
+		}
+		d = decision{wait: pause}
 	}
 	if stop && len(d.steps) > 0 {
 		d = decision{wait: time.Nanosecond}
@@ -44,19 +49,27 @@ func (e *Engine) turn(v *View, env Environment, results []result, now time.Time,
 }
 
 // apply writes outcomes down.
-func (e *Engine) apply(v *View, env Environment, results []result, now time.Time) []audit.Event {
+func (e *Engine) apply(v *View, env Environment, results []result, now time.Time, stop bool) []audit.Event {
 	var events []audit.Event
+	if len(results) > 0 {
+		v.Identity.LastError = ""
+	}
 	for _, r := range results {
 		thing, m := r.step.before.after(r.step.Act, r.outcome, env.patience(r.step.Thing).Quiet, v.Clock)
+		if r.step.Act == Set && r.wish != v.Identity.WishVersion && thing.Phase.there() {
+			// The wish changed while it was being carried out: what was sent may
+			// be the old one.
+			thing.Phase = Outdated
+		}
 		v.setThing(r.step.Thing, thing)
-		v.Identity.LastError = ""
 		if r.err != nil {
 			v.Identity.LastError = fmt.Sprintf("%s %s: %s: %v", r.step.Act, r.step.Thing, r.outcome, r.err)
 		}
 		if m.fails {
 			events = append(events, e.refuse(v, failureOf(r.step.Thing, r.outcome, v.Identity), now)...)
 		}
-		if m.again && r.step.Act == Take && r.step.Thing == TheConnection && v.Reservation.DebtSince == nil {
+		if m.again && r.step.Act == Take && r.step.Thing == TheConnection && v.Reservation.DebtSince == nil && !stop {
+			// Not if it was us who cut the call: that says nothing of Airflow.
 			v.Reservation.DebtSince = &now
 		}
 		event := e.event(*v, string(r.step.Thing)+"."+string(r.step.Act), string(r.outcome))
@@ -97,49 +110,70 @@ func failureOf(thing ThingName, outcome Outcome, i Identity) Failure {
 func (e *Engine) settle(v *View, now time.Time) []audit.Event {
 	var events []audit.Event
 	for i := range v.Bindings {
+		events = append(events, e.settleCreate(v, &v.Bindings[i], now)...)
+	}
+	wanted := v.Wish(now) == Wanted
+	if !wanted && v.Identity.EndedAt == nil {
+		v.Identity.EndedAt = &now
+		if v.Identity.Expired(now) {
+			events = append(events, e.event(*v, "identity.expired", "done"))
+		}
+	}
+	for i := range v.Bindings {
 		b := &v.Bindings[i]
-		if b.SucceededAt != nil || b.FailedAt != nil || b.UnboundAt != nil || b.RemovedAt != nil {
+		if b.Live(now) || b.RemovedAt != nil || !wanted && !v.settledForPlatform() {
 			continue
 		}
-		switch {
-		case !b.Live(now):
-			b.fail(lateFailure, now)
-			events = append(events, e.failed(*v, *b))
-		case v.Identity.EndedAt == nil && v.whole():
-			b.SucceededAt = &now
-			v.Reservation.Holder = v.Identity.Holder
-			v.Reservation.Space = v.Instance.Space
-			events = append(events, e.bindingEvent(*v, *b, "bind", "done"))
+		b.part(v.Identity.ID).Done = true
+		if b.done() {
+			b.RemovedAt = &now
+			events = append(events, e.bindingEvent(*v, *b, "unbind", "done"))
 		}
 	}
-	if v.Wish(now) == Wanted {
-		return events
+	if !wanted && v.Identity.Client.Phase.clean() {
+		v.Identity.Secret = Secret{} // a debt needs none
 	}
-	if v.Identity.EndedAt == nil {
-		v.Identity.EndedAt = &now
+	if !wanted && v.settledForPlatform() {
+		v.Identity.Lane = LaneBackground
 	}
-	if v.settledForPlatform() {
-		for i := range v.Bindings {
-			if b := &v.Bindings[i]; b.RemovedAt == nil {
-				b.RemovedAt = &now
-				events = append(events, e.bindingEvent(*v, *b, "unbind", "done"))
-			}
-		}
-	}
-	if v.clean() && v.Identity.CleanAt == nil {
+	if !wanted && v.clean() && v.Identity.CleanAt == nil {
 		v.Identity.CleanAt = &now
-		v.Identity.Secret = Secret{}
 		v.Identity.Attempt = 0
-		v.Reservation.Identity = ""
-		v.Reservation.ReleasedAt = &now
-		v.Reservation.DebtSince = nil
+		if v.Reservation.Identity == v.Identity.ID {
+			v.Reservation.Identity = ""
+			v.Reservation.ReleasedAt = &now
+			v.Reservation.DebtSince = nil
+		}
 		events = append(events, e.event(*v, "identity.removed", "done"))
 	}
 	return events
 }
 
+// settleCreate writes down that a create is whole, or that it is late.
+func (e *Engine) settleCreate(v *View, b *Binding, now time.Time) []audit.Event {
+	switch {
+	case b.SucceededAt != nil || b.FailedAt != nil || b.UnboundAt != nil || b.RemovedAt != nil:
+		return nil
+	case !b.Live(now):
+		b.fail(lateFailure, now)
+		return []audit.Event{e.failed(*v, *b)}
+	case v.Identity.EndedAt != nil || !v.whole():
+		return nil
+	}
+	b.part(v.Identity.ID).Ready = true
+	if v.Identity.Kind == AirflowIdentity {
+		v.Reservation.Holder = v.Identity.Holder
+	}
+	if !b.ready() {
+		return nil
+	}
+	b.SucceededAt = &now
+	return []audit.Event{e.bindingEvent(*v, *b, "bind", "done")}
+}
+
 // backOff tells how long to wait before the same is tried again; 0 if the last
-// round was not in vain or its wish is no longer the row's.
+// round was not in vain or its wish is no longer the row's. Rounds in vain count
+// until the row is at rest: a thing that goes to and fro is in vain too.
 func backOff(v *View, results []result) time.Duration {
 	for _, r := range results {
 		if moveOf(r.step.Act, r.outcome).again && r.wish == v.Identity.WishVersion {
@@ -147,7 +181,7 @@ func backOff(v *View, results []result) time.Duration {
 			return pauseAfter(v.Identity.Attempt)
 		}
 	}
-	if len(results) > 0 {
+	if v.whole() || v.clean() {
 		v.Identity.Attempt = 0
 	}
 	return 0
@@ -193,9 +227,18 @@ func (v *View) release(wait time.Duration, now time.Time) {
 		v.Identity.DueAt = &due
 	}
 	for _, b := range v.Bindings {
-		if b.SucceededAt == nil && b.Live(now) && (v.Identity.DueAt == nil || b.FinishBy.Before(*v.Identity.DueAt)) {
-			due := b.FinishBy
-			v.Identity.DueAt = &due
+		if b.SucceededAt == nil && b.Live(now) {
+			v.dueBy(b.FinishBy)
 		}
+	}
+	if v.Identity.ExpiresAt != nil && v.Identity.EndedAt == nil {
+		v.dueBy(*v.Identity.ExpiresAt)
+	}
+}
+
+// dueBy makes the row due at a time, if it is not due before.
+func (v *View) dueBy(at time.Time) {
+	if v.Identity.DueAt == nil || at.Before(*v.Identity.DueAt) {
+		v.Identity.DueAt = &at
 	}
 }

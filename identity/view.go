@@ -21,10 +21,23 @@ const (
 	Unwanted Wish = "unwanted"
 )
 
+// things are those that an identity of this kind has.
+func (i Identity) things() []ThingName {
+	if i.Kind == AppIdentity {
+		return []ThingName{TheClient}
+	}
+	return []ThingName{TheClient, TheConnection}
+}
+
+// Expired tells whether the identity's time is over.
+func (i Identity) Expired(now time.Time) bool {
+	return i.ExpiresAt != nil && !now.Before(*i.ExpiresAt)
+}
+
 // Wish is wanted as long as a live binding refers to the identity and it has
 // not ended.
 func (v View) Wish(now time.Time) Wish {
-	if v.Identity.EndedAt != nil {
+	if v.Identity.EndedAt != nil || v.Identity.Expired(now) {
 		return Unwanted
 	}
 	for _, b := range v.Bindings {
@@ -36,13 +49,18 @@ func (v View) Wish(now time.Time) Wish {
 }
 
 // whole tells whether everything that was asked for is there.
-func (v View) whole() bool {
-	return v.Identity.Client.Phase == Present && v.Identity.Published.Phase == Present
-}
+func (v View) whole() bool { return v.every(Phase.there) }
 
 // clean tells whether nothing is left anywhere.
-func (v View) clean() bool {
-	return v.Identity.Client.Phase.clean() && v.Identity.Published.Phase.clean()
+func (v View) clean() bool { return v.every(Phase.clean) }
+
+func (v View) every(is func(Phase) bool) bool {
+	for _, name := range v.Identity.things() {
+		if !is(v.thing(name).Phase) {
+			return false
+		}
+	}
+	return true
 }
 
 // settledForPlatform tells whether a removal may be reported as done: the client
@@ -95,6 +113,34 @@ func (v *View) binding(row RowID) *Binding {
 		}
 	}
 	return nil
+}
+
+// liveRows are the bindings that are live.
+func (v View) liveRows(now time.Time) map[RowID]bool {
+	live := map[RowID]bool{}
+	for _, b := range v.Bindings {
+		if b.Live(now) {
+			live[b.Row] = true
+		}
+	}
+	return live
+}
+
+// leftAlone are the other identities of bindings that were live and are not any
+// more: each has to see for itself that it is no longer wanted.
+func (v View) leftAlone(live map[RowID]bool, now time.Time) []ID {
+	var ids []ID
+	for _, b := range v.Bindings {
+		if !live[b.Row] || b.Live(now) {
+			continue
+		}
+		for _, id := range b.Identities() {
+			if id != v.Identity.ID {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
 }
 
 // leased tells whether somebody holds the row.

@@ -12,7 +12,7 @@ import (
 // identities, those before their connection ids and instances.
 var sqlPurge = []string{
 	`DELETE FROM binding WHERE removed_at < $1`,
-	`DELETE FROM identity y WHERE y.clean_at < $1 AND NOT EXISTS (SELECT FROM binding b WHERE b.identity = y.id)`,
+	`DELETE FROM identity y WHERE y.clean_at < $1 AND NOT EXISTS (SELECT FROM binding b WHERE b.airflow_identity = y.id OR b.client_identity = y.id)`,
 	`DELETE FROM connection c WHERE c.identity IS NULL AND c.released_at < $1 AND c.debt_since IS NULL
 		AND NOT EXISTS (SELECT FROM identity y WHERE y.airflow = c.airflow AND y.connection = c.id)`,
 	`DELETE FROM instance i WHERE i.removing_at < $1

@@ -12,11 +12,11 @@ import (
 // Columns stand in one place for each table, in the order of the scan beside it.
 
 const instanceColumns = `i.row, i.guid, i.plan, i.environment, i.org, i.space, i.org_name, i.space_name, i.instance_name,
-	i.parameters, i.ceiling, i.connection_base, i.created_at, i.removing_at`
+	i.parameters, i.ceiling, i.rotation_period, i.connection_base, i.updates, i.update_by, i.created_at, i.removing_at`
 
 func instanceTargets(i *identity.Instance) []any {
 	return []any{&i.Row, &i.GUID, &i.Plan, &i.Environment, &i.Org, &i.Space, &i.Names.Org, &i.Names.Space, &i.Names.Instance,
-		&i.Parameters, &i.Ceiling, &i.ConnectionBase, &i.CreatedAt, &i.RemovingAt}
+		&i.Parameters, &i.Ceiling, &i.RotationPeriod, &i.ConnectionBase, &i.Updates, &i.UpdateBy, &i.CreatedAt, &i.RemovingAt}
 }
 
 func scanInstance(row pgx.Row) (i identity.Instance, err error) {
@@ -31,19 +31,21 @@ func scanReservation(row pgx.Row) (r identity.Reservation, err error) {
 	return r, err
 }
 
-const bindingColumns = `b.row, b.guid, b.instance, b.identity, b.app, b.parameters, b.finish_by, b.created_at,
+const bindingColumns = `b.row, b.guid, b.instance, coalesce(b.airflow_identity, ''), b.airflow_ready, b.airflow_done,
+	coalesce(b.client_identity, ''), b.client_ready, b.client_done, b.app, b.parameters, b.finish_by, b.created_at, b.async_at,
 	b.succeeded_at, b.failed_at, b.failure_code, b.failure_message, b.unbound_at, b.removed_at`
 
 func scanBinding(row pgx.CollectableRow) (b identity.Binding, err error) {
-	err = row.Scan(&b.Row, &b.GUID, &b.Instance, &b.Identity, &b.App, &b.Parameters, &b.FinishBy, &b.CreatedAt,
+	err = row.Scan(&b.Row, &b.GUID, &b.Instance, &b.Airflow.Identity, &b.Airflow.Ready, &b.Airflow.Done,
+		&b.Client.Identity, &b.Client.Ready, &b.Client.Done, &b.App, &b.Parameters, &b.FinishBy, &b.CreatedAt, &b.AsyncAt,
 		&b.SucceededAt, &b.FailedAt, &b.Failure.Code, &b.Failure.Message, &b.UnboundAt, &b.RemovedAt)
 	return b, err
 }
 
 const identityColumns = `y.id, y.kind, y.instance, y.environment, y.holder, y.asked, y.granted, y.token_lifetime,
-	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, y.airflow, y.connection, y.description,
+	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, coalesce(y.airflow, ''), coalesce(y.connection, ''), y.description,
 	y.client_phase, y.client_quiet_until, y.connection_phase, y.lane, y.due_at, y.attempt, y.lease_until, y.lease_epoch,
-	y.wish_version, y.last_error, y.request_id, y.created_at, y.ended_at, y.clean_at`
+	y.wish_version, y.last_error, y.request_id, y.created_at, y.expires_at, y.ended_at, y.clean_at`
 
 // identityRow is an identity on its way out of its row.
 type identityRow struct {
@@ -57,7 +59,8 @@ func (r *identityRow) targets() []any {
 	return []any{&i.ID, &i.Kind, &i.Instance, &i.Environment, &i.Holder, &i.Asked, &i.Granted, &i.TokenLifetime,
 		&i.Endpoints.Issuer, &i.Endpoints.TokenURL, &i.Endpoints.JWKSURL, &i.Endpoints.ZoneID, &i.Generation, &r.sealed,
 		&i.Airflow, &i.Connection, &i.Description, &i.Client.Phase, &r.quiet, &i.Published.Phase, &i.Lane, &i.DueAt,
-		&i.Attempt, &i.LeaseUntil, &i.LeaseEpoch, &i.WishVersion, &i.LastError, &i.RequestID, &i.CreatedAt, &i.EndedAt, &i.CleanAt}
+		&i.Attempt, &i.LeaseUntil, &i.LeaseEpoch, &i.WishVersion, &i.LastError, &i.RequestID, &i.CreatedAt, &i.ExpiresAt,
+		&i.EndedAt, &i.CleanAt}
 }
 
 func (r *identityRow) finish(sealer *Sealer) (identity.Identity, error) {
@@ -97,4 +100,12 @@ func reading(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("reading %s: %w", what, err)
+}
+
+// orEmpty keeps a list that holds nothing apart from no list at all.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

@@ -24,6 +24,8 @@
 // # When it fails
 //
 //	deadlock, serialization, unique violation   Within runs again, at most 10 times
+//	a lock is not had within 200 ms             Within runs again until its context ends
+//	a process is stopped in a transaction       Postgres ends it after 5 s, and its locks
 //	connection lost before or in a statement    an error; nothing was changed
 //	connection lost in the commit               an error; read again to know
 //	wrong keyset                                Open refuses: the canary row does not open
@@ -34,6 +36,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"airflow-identity/identity"
 
@@ -53,14 +57,9 @@ var _ identity.Store = (*Store)(nil)
 
 // Open connects, and checks that schema and keyset fit. url is a postgres:// URL.
 func Open(ctx context.Context, url string, sealer *Sealer) (*Store, error) {
-	config, err := pgxpool.ParseConfig(url)
+	pool, err := connect(ctx, url)
 	if err != nil {
-		// The library masks passwords, but not in every malformed URL.
-		return nil, errors.New("the database URL cannot be read; it must look like postgres://user:password@host:port/database")
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the database: %w", err)
+		return nil, err
 	}
 	s := &Store{pool: pool, sealer: sealer}
 	if err := s.check(ctx); err != nil {
@@ -68,6 +67,26 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// poolSize is how many connections one process has at most; pool_max_conns in the
+// URL beats it.
+const poolSize = 16
+
+func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The library masks passwords, but not in every malformed URL.
+		return nil, errors.New("the database URL cannot be read; it must look like postgres://user:password@host:port/database")
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = poolSize
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	return pool, nil
 }
 
 func (s *Store) check(ctx context.Context) error {
@@ -120,6 +139,7 @@ const (
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
 	undefinedTable       = "42P01"
+	lockNotAvailable     = "55P03"
 
 	transactionTries = 10
 )
@@ -129,25 +149,29 @@ const (
 func (s *Store) Within(ctx context.Context, fn func(ctx context.Context, tx identity.Tx) error) error {
 	var err error
 	for range transactionTries {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			return fn(ctx, &transaction{tx: tx, sealer: s.sealer})
-		})
-		if !lostRace(err) {
+		for {
+			err = pgx.BeginTxFunc(ctx, s.pool, bounded, func(tx pgx.Tx) error {
+				return fn(ctx, &transaction{tx: tx, sealer: s.sealer})
+			})
+			// Locked rows are waited for outside of the transaction, so that they
+			// do not take every connection of the pool.
+			if !isCode(err, lockNotAvailable) || ctx.Err() != nil {
+				break
+			}
+		}
+		if !isCode(err, serializationFailure, deadlockDetected, uniqueViolation) {
 			return err
 		}
 	}
 	return fmt.Errorf("giving up after %d tries: %w", transactionTries, err)
 }
 
-func lostRace(err error) bool {
+// bounded transactions end when their process is stopped in the middle of them,
+// which would else keep rows locked for ever, and wait for a lock for a short
+// while only. The settings are the transaction's own, as a pooler wants it.
+var bounded = pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '200ms'"}
+
+func isCode(err error, codes ...string) bool {
 	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return false
-	}
-	switch pgErr.Code {
-	case serializationFailure, deadlockDetected, uniqueViolation:
-		return true
-	default:
-		return false
-	}
+	return errors.As(err, &pgErr) && slices.Contains(codes, pgErr.Code)
 }

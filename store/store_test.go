@@ -75,7 +75,7 @@ func sample(n int) identity.View {
 	v.Identity.Instance = v.Instance.Row
 	v.Reservation = identity.Reservation{Airflow: v.Identity.Airflow, ID: v.Identity.Connection, Space: "s", Holder: "app:a", Identity: id, QuietUntil: at(5)}
 	v.Bindings = []identity.Binding{{
-		Row: identity.RowID(uuid.NewString()), GUID: identity.BindingGUID(fmt.Sprintf("b%d", n)), Instance: v.Instance.Row, Identity: id,
+		Row: identity.RowID(uuid.NewString()), GUID: identity.BindingGUID(fmt.Sprintf("b%d", n)), Instance: v.Instance.Row, Airflow: identity.Part{Identity: id},
 		App: "a", Parameters: []byte(`{"a":1}`), FinishBy: noon.Add(time.Minute), CreatedAt: noon,
 	}}
 	return v
@@ -90,7 +90,10 @@ func insert(t *testing.T, s *Store, v identity.View) {
 		if _, err := tx.Reserve(ctx, v.Identity.Airflow, v.Identity.Connection, v.Instance.Space); err != nil {
 			return err
 		}
-		return tx.InsertView(ctx, v)
+		if err := tx.InsertIdentity(ctx, v); err != nil {
+			return err
+		}
+		return tx.InsertBinding(ctx, v.Bindings[0])
 	})
 }
 
@@ -169,10 +172,14 @@ func TestViewsRoundTrip(t *testing.T) {
 	b := &changed.Bindings[0]
 	b.SucceededAt, b.FailedAt, b.UnboundAt, b.RemovedAt = &noon, &noon, &noon, &noon
 	b.Failure = identity.Failure{Code: identity.FailedLate, Message: "m"}
+	b.AsyncAt, b.FinishBy = &noon, noon.Add(time.Hour)
+	b.Airflow.Ready, b.Airflow.Done, b.Client.Ready, b.Client.Done = true, true, true, true
 	i := &changed.Identity
 	i.Client, i.Published = identity.Thing{Phase: identity.Gone}, identity.Thing{Phase: identity.Removing}
 	i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion = nil, 3, noon, 2, 5
 	i.LastError, i.RequestID, i.EndedAt = "e", "r2", &noon
+	i.Lane = identity.LaneBackground
+	i.Granted, i.Description = []identity.Authority{}, "d2"
 	changed.Reservation.DebtSince, changed.Reservation.QuietUntil, changed.Reservation.Holder = &noon, nil, "key:x"
 	within(t, s, func(ctx context.Context, tx identity.Tx) error { return tx.SaveView(ctx, changed, 1) })
 	if got, err = s.View(t.Context(), v.Identity.ID); err != nil {
@@ -220,7 +227,7 @@ func TestClaim(t *testing.T) {
 	if _, err := s.pool.Exec(t.Context(), `UPDATE identity SET lease_until = '2020-01-01'`); err != nil {
 		t.Fatal(err)
 	}
-	if leases, err := s.Claim(t.Context(), noon, time.Minute, 100); err != nil || len(leases) != 0 {
+	if leases, err := s.Claim(t.Context(), identity.LanePeople, noon, time.Minute, 100); err != nil || len(leases) != 0 {
 		t.Errorf("before anything is due: got %d leases, %v", len(leases), err)
 	}
 	due := noon.Add(time.Hour)
@@ -232,7 +239,7 @@ func TestClaim(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for {
-				leases, err := s.Claim(t.Context(), due, time.Minute, 3)
+				leases, err := s.Claim(t.Context(), identity.LanePeople, due, time.Minute, 3)
 				if err != nil {
 					t.Error(err)
 					return
@@ -253,7 +260,7 @@ func TestClaim(t *testing.T) {
 	}
 	wait.Wait()
 	// A claim that was locked out by another's skips rows, so all may need one more.
-	leases, err := s.Claim(t.Context(), due, time.Minute, 100)
+	leases, err := s.Claim(t.Context(), identity.LanePeople, due, time.Minute, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

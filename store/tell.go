@@ -18,7 +18,7 @@ type querier interface {
 }
 
 const sqlInstanceByGUID = `SELECT ` + instanceColumns + `
-FROM instance i WHERE i.guid = $1 ORDER BY i.created_at DESC, i.removing_at IS NULL DESC LIMIT 1`
+FROM instance i WHERE i.guid = $1 ORDER BY i.removing_at IS NULL DESC, i.created_at DESC LIMIT 1`
 
 // Instance gives the newest row of that guid.
 func (s *Store) Instance(ctx context.Context, guid identity.InstanceGUID) (identity.Instance, bool, error) {
@@ -49,7 +49,7 @@ func oneBinding(ctx context.Context, q querier, guid identity.BindingGUID) (iden
 const (
 	sqlReservationOf = `SELECT ` + reservationColumns + ` FROM connection c
 WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1)`
-	sqlBindingsOf     = `SELECT ` + bindingColumns + ` FROM binding b WHERE b.identity = $1 ORDER BY b.row`
+	sqlBindingsOf     = `SELECT ` + bindingColumns + ` FROM binding b WHERE b.airflow_identity = $1 OR b.client_identity = $1 ORDER BY b.row`
 	sqlIdentityInFull = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
 FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1`
 )
@@ -72,6 +72,9 @@ func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, re
 	)
 	batch.Queue(reservation, id).QueryRow(func(r pgx.Row) error {
 		v.Reservation, err = scanReservation(r)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // an app identity has none
+		}
 		return err
 	})
 	batch.Queue(bindings, id).Query(func(rows pgx.Rows) error {
@@ -97,20 +100,29 @@ func (s *Store) LiveBindings(ctx context.Context, instance identity.RowID) (n in
 	return n, reading("the instance's bindings", err)
 }
 
+const sqlOutdated = `SELECT count(*) FROM identity y
+WHERE y.instance = $1 AND y.ended_at IS NULL AND y.client_phase IN ('outdated', 'changing')`
+
+// Outdated counts an instance's identities whose client is not yet as the row says.
+func (s *Store) Outdated(ctx context.Context, instance identity.RowID) (n int, err error) {
+	err = s.pool.QueryRow(ctx, sqlOutdated, instance).Scan(&n)
+	return n, reading("the instance's identities", err)
+}
+
 const sqlClaim = `
 WITH due AS (
     SELECT id FROM identity
-    WHERE due_at <= $1 AND lease_until <= clock_timestamp()
-    ORDER BY lane, due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    WHERE lane = $4 AND due_at <= $1 AND lease_until <= clock_timestamp()
+    ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE identity y SET lease_until = clock_timestamp() + $2, lease_epoch = y.lease_epoch + 1
 FROM due WHERE y.id = due.id
 RETURNING y.id, y.lease_epoch`
 
 // Claim leases what is due and nobody holds.
-func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
+func (s *Store) Claim(ctx context.Context, lane identity.Lane, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
 	until := time.Now().Add(lease)
-	rows, err := s.pool.Query(ctx, sqlClaim, now, lease, limit)
+	rows, err := s.pool.Query(ctx, sqlClaim, now, lease, limit, lane)
 	if err != nil {
 		return nil, fmt.Errorf("claiming due identities: %w", err)
 	}
@@ -124,16 +136,15 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	return leases, nil
 }
 
-const sqlNextDue = `SELECT min(due_at) FROM identity WHERE due_at IS NOT NULL AND lease_until <= clock_timestamp()`
+// In the order of the index, so that it reads one entry however many rows there are.
+const sqlNextDue = `SELECT due_at FROM identity
+WHERE lane = $1 AND due_at IS NOT NULL AND lease_until <= clock_timestamp() ORDER BY due_at LIMIT 1`
 
-// NextDue tells when the earliest row that nobody holds is due.
-func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
-	var due *time.Time
-	if err := s.pool.QueryRow(ctx, sqlNextDue).Scan(&due); err != nil {
-		return time.Time{}, false, reading("the next due time", err)
-	}
-	if due == nil {
+// NextDue tells when the first row that nobody holds is due.
+func (s *Store) NextDue(ctx context.Context, lane identity.Lane) (due time.Time, found bool, err error) {
+	err = s.pool.QueryRow(ctx, sqlNextDue, lane).Scan(&due)
+	if errors.Is(err, pgx.ErrNoRows) {
 		return time.Time{}, false, nil
 	}
-	return *due, true, nil
+	return due, err == nil, reading("the next due time", err)
 }

@@ -32,7 +32,7 @@ func (t *transaction) LockSpace(ctx context.Context, space identity.SpaceGUID) e
 }
 
 const sqlLockInstance = `SELECT ` + instanceColumns + `
-FROM instance i WHERE i.guid = $1 ORDER BY i.created_at DESC, i.removing_at IS NULL DESC LIMIT 1 FOR UPDATE`
+FROM instance i WHERE i.guid = $1 ORDER BY i.removing_at IS NULL DESC, i.created_at DESC LIMIT 1 FOR UPDATE`
 
 func (t *transaction) Instance(ctx context.Context, guid identity.InstanceGUID) (*identity.Instance, error) {
 	i, err := scanInstance(t.tx.QueryRow(ctx, sqlLockInstance, guid))
@@ -73,7 +73,7 @@ func (t *transaction) Binding(ctx context.Context, guid identity.BindingGUID) (*
 }
 
 const sqlBindingsOfInstance = `SELECT ` + bindingColumns + `
-FROM binding b WHERE b.instance = $1 AND b.removed_at IS NULL ORDER BY b.identity, b.row`
+FROM binding b WHERE b.instance = $1 AND b.removed_at IS NULL ORDER BY b.airflow_identity, b.row`
 
 func (t *transaction) Bindings(ctx context.Context, instance identity.RowID) ([]identity.Binding, error) {
 	rows, err := t.tx.Query(ctx, sqlBindingsOfInstance, instance)
@@ -96,8 +96,9 @@ func (t *transaction) Identity(ctx context.Context, id identity.ID) (*identity.I
 const (
 	sqlLockReservationOf = `SELECT ` + reservationColumns + ` FROM connection c
 WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1) FOR UPDATE`
-	sqlLockBindingsOf = `SELECT ` + bindingColumns + ` FROM binding b WHERE b.identity = $1 ORDER BY b.row FOR UPDATE`
-	sqlLockIdentity   = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
+	sqlLockBindingsOf = `SELECT ` + bindingColumns + `
+FROM binding b WHERE b.airflow_identity = $1 OR b.client_identity = $1 ORDER BY b.row FOR UPDATE`
+	sqlLockIdentity = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
 FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1 FOR UPDATE OF y`
 )
 
@@ -114,13 +115,31 @@ func (t *transaction) Clock(ctx context.Context) (now time.Time, err error) {
 }
 
 const sqlInsertInstance = `INSERT INTO instance
-	(row, guid, plan, environment, org, space, org_name, space_name, instance_name, parameters, ceiling, connection_base, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	(row, guid, plan, environment, org, space, org_name, space_name, instance_name, parameters, ceiling, rotation_period,
+	 connection_base, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 func (t *transaction) InsertInstance(ctx context.Context, i identity.Instance) error {
 	_, err := t.tx.Exec(ctx, sqlInsertInstance, i.Row, i.GUID, i.Plan, i.Environment, i.Org, i.Space,
-		i.Names.Org, i.Names.Space, i.Names.Instance, i.Parameters, i.Ceiling, i.ConnectionBase, i.CreatedAt)
+		i.Names.Org, i.Names.Space, i.Names.Instance, i.Parameters, i.Ceiling, i.RotationPeriod, i.ConnectionBase, i.CreatedAt)
 	return writing("the instance", err)
+}
+
+const sqlUpdateInstance = `UPDATE instance
+SET plan = $2, org_name = $3, space_name = $4, instance_name = $5, parameters = $6, ceiling = $7, rotation_period = $8, updates = $9, update_by = $10
+WHERE row = $1`
+
+func (t *transaction) UpdateInstance(ctx context.Context, i identity.Instance) error {
+	_, err := t.tx.Exec(ctx, sqlUpdateInstance, i.Row, i.Plan, i.Names.Org, i.Names.Space, i.Names.Instance,
+		i.Parameters, i.Ceiling, i.RotationPeriod, i.Updates, i.UpdateBy)
+	return writing("the instance", err)
+}
+
+const sqlCountInstances = `SELECT count(*) FROM instance i WHERE i.space = $1 AND i.plan = $2 AND i.removing_at IS NULL`
+
+func (t *transaction) CountInstances(ctx context.Context, space identity.SpaceGUID, plan identity.PlanID) (n int, err error) {
+	err = t.tx.QueryRow(ctx, sqlCountInstances, space, plan).Scan(&n)
+	return n, reading("the space's instances", err)
 }
 
 const sqlMarkRemoving = `UPDATE instance SET removing_at = $2 WHERE row = $1`
@@ -133,29 +152,47 @@ func (t *transaction) MarkRemoving(ctx context.Context, row identity.RowID, at t
 const sqlInsertIdentity = `INSERT INTO identity
 	(id, kind, instance, environment, holder, asked, granted, token_lifetime, issuer, token_url, jwks_url, zone_id,
 	 generation, secret, airflow, connection, description, client_phase, client_quiet_until, connection_phase, lane, due_at,
-	 attempt, lease_until, lease_epoch, wish_version, last_error, request_id, created_at, ended_at, clean_at)
+	 attempt, lease_until, lease_epoch, wish_version, last_error, request_id, created_at, expires_at, ended_at, clean_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-	$26, $27, $28, $29, $30, $31)`
+	$26, $27, $28, $29, $30, $31, $32)`
 
-const sqlInsertBinding = `INSERT INTO binding (row, guid, instance, identity, app, parameters, finish_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-
-func (t *transaction) InsertView(ctx context.Context, v identity.View) error {
+func (t *transaction) InsertIdentity(ctx context.Context, v identity.View) error {
 	i := v.Identity
 	sealed, err := t.sealer.seal(i.Secret, string(i.ID))
 	if err != nil {
 		return err
 	}
 	var batch pgx.Batch
-	queueReservation(&batch, v.Reservation)
-	batch.Queue(sqlInsertIdentity, i.ID, i.Kind, i.Instance, i.Environment, i.Holder, i.Asked, i.Granted, i.TokenLifetime,
-		i.Endpoints.Issuer, i.Endpoints.TokenURL, i.Endpoints.JWKSURL, i.Endpoints.ZoneID, i.Generation, sealed,
-		i.Airflow, i.Connection, i.Description, i.Client.Phase, timeOrNull(i.Client.QuietUntil), i.Published.Phase, i.Lane, i.DueAt,
-		i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID, i.CreatedAt, i.EndedAt, i.CleanAt)
-	for _, b := range v.Bindings {
-		batch.Queue(sqlInsertBinding, b.Row, b.GUID, b.Instance, b.Identity, b.App, b.Parameters, b.FinishBy, b.CreatedAt)
+	if v.Identity.Connection != "" {
+		queueReservation(&batch, v.Reservation)
 	}
+	batch.Queue(sqlInsertIdentity, i.ID, i.Kind, i.Instance, i.Environment, i.Holder, i.Asked, orEmpty(i.Granted), i.TokenLifetime,
+		i.Endpoints.Issuer, i.Endpoints.TokenURL, i.Endpoints.JWKSURL, i.Endpoints.ZoneID, i.Generation, sealed,
+		textOrNull(i.Airflow), textOrNull(i.Connection), i.Description, i.Client.Phase, timeOrNull(i.Client.QuietUntil),
+		i.Published.Phase, i.Lane, i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID,
+		i.CreatedAt, i.ExpiresAt, i.EndedAt, i.CleanAt)
 	return writing("the new identity", t.tx.SendBatch(ctx, &batch).Close())
+}
+
+const sqlInsertBinding = `INSERT INTO binding
+	(row, guid, instance, airflow_identity, client_identity, app, parameters, finish_by, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+
+func (t *transaction) InsertBinding(ctx context.Context, b identity.Binding) error {
+	_, err := t.tx.Exec(ctx, sqlInsertBinding, b.Row, b.GUID, b.Instance, textOrNull(b.Airflow.Identity), textOrNull(b.Client.Identity),
+		b.App, b.Parameters, b.FinishBy, b.CreatedAt)
+	return writing("the new binding", err)
+}
+
+const sqlWakeIdentities = `UPDATE identity SET due_at = $2, attempt = 0, wish_version = wish_version + 1
+WHERE id = ANY($1) AND clean_at IS NULL`
+
+func (t *transaction) WakeIdentities(ctx context.Context, ids []identity.ID, now time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, sqlWakeIdentities, ids, now)
+	return writing("what is due", err)
 }
 
 const sqlSaveReservation = `UPDATE connection
@@ -168,28 +205,30 @@ func queueReservation(batch *pgx.Batch, r identity.Reservation) {
 const sqlSaveIdentity = `UPDATE identity
 SET secret = CASE WHEN $3 THEN secret END, client_phase = $4, client_quiet_until = $5, connection_phase = $6, due_at = $7,
 	attempt = $8, lease_until = $9, lease_epoch = $10, wish_version = $11, last_error = $12, request_id = $13,
-	ended_at = $14, clean_at = $15
+	ended_at = $14, clean_at = $15, granted = $16, description = $17, lane = $18
 WHERE id = $1 AND lease_epoch = $2`
 
 const sqlSaveBinding = `UPDATE binding
-SET succeeded_at = $2, failed_at = $3, failure_code = $4, failure_message = $5, unbound_at = $6, removed_at = $7 WHERE row = $1`
+SET succeeded_at = $2, failed_at = $3, failure_code = $4, failure_message = $5, unbound_at = $6, removed_at = $7,
+	airflow_ready = $8, airflow_done = $9, client_ready = $10, client_done = $11, finish_by = $12, async_at = $13 WHERE row = $1`
 
 func (t *transaction) SaveView(ctx context.Context, v identity.View, epoch int64) error {
 	i := v.Identity
 	var batch pgx.Batch
 	batch.Queue(sqlSaveIdentity, i.ID, epoch, !i.Secret.IsZero(), i.Client.Phase, timeOrNull(i.Client.QuietUntil),
 		i.Published.Phase, i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID,
-		i.EndedAt, i.CleanAt).Exec(func(tag pgconn.CommandTag) error {
+		i.EndedAt, i.CleanAt, orEmpty(i.Granted), i.Description, i.Lane).Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() != 1 {
 			return fmt.Errorf("identity %s is leased under another epoch than %d", i.ID, epoch)
 		}
 		return nil
 	})
 	for _, b := range v.Bindings {
-		batch.Queue(sqlSaveBinding, b.Row, b.SucceededAt, b.FailedAt, b.Failure.Code, b.Failure.Message, b.UnboundAt, b.RemovedAt)
+		batch.Queue(sqlSaveBinding, b.Row, b.SucceededAt, b.FailedAt, b.Failure.Code, b.Failure.Message, b.UnboundAt, b.RemovedAt,
+			b.Airflow.Ready, b.Airflow.Done, b.Client.Ready, b.Client.Done, b.FinishBy, b.AsyncAt)
 	}
 	// A reservation that was released and taken again belongs to another identity.
-	if v.Reservation.Identity == i.ID || i.CleanAt != nil && v.Reservation.Identity == "" {
+	if v.Reservation.ID != "" && (v.Reservation.Identity == i.ID || i.CleanAt != nil && v.Reservation.Identity == "") {
 		queueReservation(&batch, v.Reservation)
 	}
 	return writing("the identity", t.tx.SendBatch(ctx, &batch).Close())

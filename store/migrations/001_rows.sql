@@ -26,13 +26,17 @@ CREATE TABLE instance (
     instance_name   text NOT NULL,
     parameters      bytea NOT NULL,
     ceiling         text[],
+    rotation_period interval NOT NULL DEFAULT '0',
     connection_base text NOT NULL,
+    updates         integer NOT NULL DEFAULT 0,
+    update_by       timestamptz,
     created_at      timestamptz NOT NULL,
     removing_at     timestamptz
 );
 -- A guid may be used again once its instance is being removed.
 CREATE UNIQUE INDEX instance_guid ON instance (guid) WHERE removing_at IS NULL;
 CREATE INDEX instance_history ON instance (guid, created_at DESC);
+CREATE INDEX instance_of_space ON instance (space, plan) WHERE removing_at IS NULL;
 
 CREATE TABLE connection (
     airflow     text NOT NULL,
@@ -62,8 +66,8 @@ CREATE TABLE identity (
     zone_id        text NOT NULL,
     generation     integer NOT NULL,
     secret         bytea,
-    airflow        text NOT NULL,
-    connection     text NOT NULL,
+    airflow        text,
+    connection     text,
     description    text NOT NULL,
     client_phase       text NOT NULL,
     client_quiet_until timestamptz,
@@ -77,6 +81,7 @@ CREATE TABLE identity (
     last_error     text NOT NULL DEFAULT '',
     request_id     text NOT NULL,
     created_at     timestamptz NOT NULL,
+    expires_at     timestamptz,
     ended_at       timestamptz,
     clean_at       timestamptz,
     FOREIGN KEY (airflow, connection) REFERENCES connection (airflow, id)
@@ -91,19 +96,32 @@ CREATE TABLE binding (
     row             text PRIMARY KEY,
     guid            text NOT NULL,
     instance        text NOT NULL REFERENCES instance,
-    identity        text NOT NULL REFERENCES identity,
+    airflow_identity text REFERENCES identity,
+    airflow_ready    boolean NOT NULL DEFAULT false,
+    airflow_done     boolean NOT NULL DEFAULT false,
+    client_identity  text REFERENCES identity,
+    client_ready     boolean NOT NULL DEFAULT false,
+    client_done      boolean NOT NULL DEFAULT false,
     app             text NOT NULL,
     parameters      bytea NOT NULL,
     finish_by       timestamptz NOT NULL,
     created_at      timestamptz NOT NULL,
+    async_at        timestamptz,
     succeeded_at    timestamptz,
     failed_at       timestamptz,
     failure_code    text NOT NULL DEFAULT '',
     failure_message text NOT NULL DEFAULT '',
     unbound_at      timestamptz,
-    removed_at      timestamptz
+    removed_at      timestamptz,
+    CHECK (airflow_identity IS NOT NULL OR client_identity IS NOT NULL)
 );
 CREATE UNIQUE INDEX binding_guid ON binding (guid) WHERE removed_at IS NULL;
 CREATE INDEX binding_history ON binding (guid, created_at DESC);
-CREATE INDEX binding_of_identity ON binding (identity);
-CREATE INDEX binding_of_instance ON binding (instance) WHERE removed_at IS NULL;
+CREATE INDEX binding_of_airflow_identity ON binding (airflow_identity);
+CREATE INDEX binding_of_client_identity ON binding (client_identity);
+CREATE INDEX binding_of_instance ON binding (instance, removed_at);
+-- Tombstones by age, for the purge.
+CREATE INDEX binding_tombstone ON binding (removed_at) WHERE removed_at IS NOT NULL;
+CREATE INDEX identity_tombstone ON identity (clean_at) WHERE clean_at IS NOT NULL;
+CREATE INDEX connection_tombstone ON connection (released_at) WHERE identity IS NULL;
+CREATE INDEX instance_tombstone ON instance (removing_at) WHERE removing_at IS NOT NULL;

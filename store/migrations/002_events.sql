@@ -16,6 +16,7 @@ CREATE TABLE event (
 );
 CREATE INDEX event_at ON event (at);
 CREATE INDEX event_of_instance ON event (instance, at) WHERE instance <> '';
+CREATE INDEX event_of_binding ON event (binding, at) WHERE binding <> '';
 CREATE INDEX event_of_identity ON event (identity, at) WHERE identity <> '';
 
 -- What no transparency log has sealed yet. A cursor over ids would miss a
