@@ -75,12 +75,15 @@ var meanings = []meaning{
 	{is(identity.ErrForeignSpace), nil, http.StatusBadRequest, "SpaceForeign",
 		always("this service instance belongs to another space, and an identity is never shared; create an instance in the space that needs it")},
 
+	{as[*identity.QuotaError], nil, http.StatusBadRequest, "QuotaExceeded", quotaExceeded},
 	{as[*identity.TakenError], nil, http.StatusBadRequest, "ConnectionTaken", taken},
 	{failed(identity.FailedTaken), nil, http.StatusBadRequest, "ConnectionTaken", failedTaken},
 	{failed(identity.FailedRefused), nil, http.StatusBadRequest, "Refused", failedRefused},
 
 	{late, []verb{verbDeprovision, verbUnbind}, http.StatusServiceUnavailable, "NotFinished",
 		withID("it is being removed and this goes on, but was not finished in time; repeat the request until it is answered with success")},
+	{late, []verb{verbUpdate}, http.StatusServiceUnavailable, "NotFinished",
+		withID("it is being changed and this goes on, but was not finished in time; repeat the request until it is answered with success")},
 	{late, nil, http.StatusServiceUnavailable, "NotFinished",
 		withID("it was not finished in time, and what was begun is being removed; try again in a few minutes")},
 	{is(identity.ErrUnavailable), nil, http.StatusServiceUnavailable, "Unavailable",
@@ -119,6 +122,10 @@ func withID(sentence string) func(error, *exchange) string {
 	return func(_ error, x *exchange) string {
 		return sentence + "; request id " + x.requestID + " finds the cause in the broker's log"
 	}
+}
+
+func quotaExceeded(err error, _ *exchange) string {
+	return err.Error() + "; delete what is not needed any more, or ask the operator of the broker for more"
 }
 
 func taken(err error, _ *exchange) string {

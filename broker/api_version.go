@@ -9,6 +9,9 @@ import (
 const (
 	apiVersionHeader = "X-Broker-API-Version"
 	oldestMinor      = 13
+	// firstAsyncBindings is the minor version that brought last_operation of
+	// bindings; brokerapi itself looks at it for a bind.
+	firstAsyncBindings = 14
 )
 
 var anAPIVersion = regexp.MustCompile(`^2\.(\d{1,4})$`)
@@ -20,6 +23,7 @@ func apiVersionSupported(next http.Handler) http.Handler {
 		parts := anAPIVersion.FindStringSubmatch(r.Header.Get(apiVersionHeader))
 		if parts != nil {
 			if minor, err := strconv.Atoi(parts[1]); err == nil && minor >= oldestMinor {
+				exchangeOf(r.Context()).minor = minor
 				next.ServeHTTP(w, r)
 				return
 			}

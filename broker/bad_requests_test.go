@@ -19,6 +19,7 @@ func TestBadRequests(t *testing.T) {
 	long := strings.Repeat("x", 201)
 	parameters := func(p any) string { return provisionBody("parameters", p) }
 	bindParameters := func(p any) string { return bindBody("parameters", p) }
+	updateParameters := func(p any) string { return updateBody("parameters", p) }
 	rows := []struct {
 		name, method, path, body string
 		headers                  []string
@@ -129,12 +130,11 @@ func TestBadRequests(t *testing.T) {
 		{"provision: a foreign plan", put, instanceURL, provisionBody("plan_id", "other"), nil, 400, "PlanUnknown", "prod, dev"},
 		{"bind: a foreign service", put, bindingURL, bindBody("service_id", "other"), nil, 400, "ServiceUnknown", ""},
 		{"bind: a foreign plan", put, bindingURL, bindBody("plan_id", "other"), nil, 400, "PlanUnknown", ""},
-		{"deprovision: another plan than the instance's", del, instanceURL + "?service_id=" + serviceID + "&plan_id=" + devPlan, "", nil, 400, "PlanUnknown", "this instance was made of"},
+		{"deprovision: another plan than the instance's", del, instanceURL + "?service_id=" + serviceID + "&plan_id=" + devPlan, "", nil, 400, "PlanUnknown", "this instance has"},
 		{"deprovision: another service", del, instanceURL + "?service_id=x&plan_id=" + prodPlan, "", nil, 400, "ServiceUnknown", ""},
 		{"unbind: another plan than the instance's", del, bindingURL + "?service_id=" + serviceID + "&plan_id=" + devPlan, "", nil, 400, "PlanUnknown", ""},
 		{"get instance: another plan", get, instanceURL + "?plan_id=" + devPlan, "", nil, 400, "PlanUnknown", ""},
 		{"get binding: another service", get, bindingURL + "?service_id=x", "", nil, 400, "ServiceUnknown", ""},
-		{"last operation: another plan", get, instanceURL + "/last_operation?plan_id=" + devPlan, "", nil, 400, "PlanUnknown", ""},
 		{"an organization_guid that cannot be one", put, instanceURL, provisionBody("organization_guid", "a b"), nil, 400, invalid, "organization_guid"},
 		{"a space_guid that cannot be one", put, instanceURL, provisionBody("space_guid", "a/b"), nil, 400, invalid, "space_guid"},
 		{"an app_guid that cannot be one", put, bindingURL, bindBody("app_guid", nil, "bind_resource", object{"app_guid": "a\nb"}), nil, 400, invalid, "app_guid"},
@@ -142,20 +142,93 @@ func TestBadRequests(t *testing.T) {
 		{"two spaces", put, bindingURL, bindBody("bind_resource", object{"space_guid": "another"}), nil, 400, "SpaceForeign", "another space"},
 		{"a maintenance_info", put, instanceURL, provisionBody("maintenance_info", object{"version": "1.0.0"}), nil, 422, "MaintenanceInfoConflict", ""},
 		{"a maintenance_info, on an update", patch, instanceURL, with(object{"service_id": serviceID, "maintenance_info": object{"version": "1.0.0"}}), nil, 422, "MaintenanceInfoConflict", ""},
-		{"an update", patch, instanceURL, with(object{"service_id": serviceID, "plan_id": devPlan}), nil, 400, "UpdateNotOffered", "create another one"},
 
 		// Parameters.
 		{"a string as parameters", put, instanceURL, parameters("x"), nil, 400, "ParametersInvalid", "must be a JSON object"},
 		{"a list as parameters, on a bind", put, bindingURL, bindParameters([]string{}), nil, 400, "ParametersInvalid", "must be a JSON object"},
-		{"an unknown key", put, instanceURL, parameters(object{"roles": []string{"space_auditor"}}), nil, 400, "ParametersInvalid", `"roles" is not a parameter here (allowed: authorities)`},
-		{"an unknown key, on a bind", put, bindingURL, bindParameters(object{"app_client": true}), nil, 400, "ParametersInvalid", "(allowed: authorities, connection_id)"},
+		{"an unknown key", put, instanceURL, parameters(object{"role": []string{"space_auditor"}}), nil, 400, "ParametersInvalid", `"role" is not a parameter here (allowed: authorities, roles, rotation_period)`},
+		{"an unknown key, on a bind", put, bindingURL, bindParameters(object{"client": true}), nil, 400, "ParametersInvalid", "(allowed: airflow, app_client, authorities, connection_id, expires_in, roles, token_lifetime)"},
 		{"a string as authorities", put, bindingURL, bindParameters(object{"authorities": "orders.read"}), nil, 400, "ParametersInvalid", "must be a list"},
 		{"a number as an authority", put, bindingURL, bindParameters(object{"authorities": []any{5}}), nil, 400, "ParametersInvalid", "authorities[0] must be a string"},
 		{"two in one string", put, bindingURL, bindParameters(object{"authorities": []string{"orders.read,uaa.admin"}}), nil, 400, "ParametersInvalid", `"orders.read,uaa.admin"`},
 		{"a connection id that is none", put, bindingURL, bindParameters(object{"connection_id": "../x"}), nil, 400, "ParametersInvalid", `"../x" cannot be used`},
+
+		// Parameters of an instance.
+		{"provision: null as a list", put, instanceURL, parameters(object{"authorities": nil}), nil, 400, "ParametersInvalid", "authorities must be a list of strings"},
+		{"provision: an empty list", put, instanceURL, parameters(object{"authorities": []string{}}), nil, 400, "ParametersInvalid", "name at least one, or leave the key out"},
+		{"provision: one authority twice", put, instanceURL, parameters(object{"authorities": []string{"orders.read", "orders.read"}}), nil, 400, "ParametersInvalid", "authorities[1] repeats authorities[0]"},
+		{"provision: a key of a bind", put, instanceURL, parameters(object{"connection_id": "acme_x"}), nil, 400, "ParametersInvalid", "(allowed: authorities, roles, rotation_period)"},
+		{"provision: a number as a period", put, instanceURL, parameters(object{"rotation_period": 4}), nil, 400, "ParametersInvalid", `rotation_period must be a string, such as "4h"`},
+		{"provision: a day as a period", put, instanceURL, parameters(object{"rotation_period": "1d"}), nil, 400, "ParametersInvalid", "such as 4h, 90m or 1h30m"},
+		{"provision: no period at all", put, instanceURL, parameters(object{"rotation_period": "0h"}), nil, 400, "ParametersInvalid", "more than none"},
+		{"provision: a negative period", put, instanceURL, parameters(object{"rotation_period": "-4h"}), nil, 400, "ParametersInvalid", `"-4h" is not a duration`},
+		{"provision: a short period", put, instanceURL, parameters(object{"rotation_period": "59m"}), nil, 400, "NotAllowed", "plan prod allows 1h to 24h (rule plan-rotation-period)"},
+		{"provision: a long period", put, instanceURL, parameters(object{"rotation_period": "24h0m1s"}), nil, 400, "NotAllowed", "plan prod allows 1h to 24h"},
+		{"provision: a string as roles", put, instanceURL, parameters(object{"roles": "space_auditor"}), nil, 400, "ParametersInvalid", `roles must be a list of strings, such as ["space_auditor"]`},
+		{"provision: an unknown role", put, instanceURL, parameters(object{"roles": []string{"admin"}}), nil, 400, "ParametersInvalid", "there are space_auditor, space_developer"},
+		{"provision: a role", put, instanceURL, parameters(object{"roles": []string{"space_auditor"}}), nil, 400, "NotAllowed", "no Cloud Controller is configured for environment prod; leave roles out (rule plan-roles)"},
+		{"provision: a retired plan", put, instanceURL, provisionBody("plan_id", oldPlan), nil, 400, "NotAllowed", "plan old is retired: what was made of it goes on working, but an instance cannot be made of it any more, so use another plan (rule plan-retired)"},
+		{"provision: four problems", put, instanceURL, parameters(object{"authorities": []string{"uaa.admin", "billing.read"}, "roles": []string{"space_auditor"}, "rotation_period": "1m"}), nil, 400, "NotAllowed", "rule plan-rotation-period"},
+		{"provision: parameters of 65 kB", put, instanceURL, parameters(object{"authorities": []string{strings.Repeat("x", 65<<10)}}), nil, 400, "ParametersInvalid", "larger than 64 KiB"},
+
+		// Parameters of a bind.
+		{"bind: a key of an instance", put, bindingURL, bindParameters(object{"rotation_period": "4h"}), nil, 400, "ParametersInvalid", `"rotation_period" is not a parameter here`},
+		{"bind: another case of a key", put, bindingURL, bindParameters(object{"App_Client": true}), nil, 400, "ParametersInvalid", `"App_Client" is not a parameter here`},
+		{"bind: an empty list", put, bindingURL, bindParameters(object{"authorities": []string{}}), nil, 400, "ParametersInvalid", "authorities is empty"},
+		{"bind: a string as app_client", put, bindingURL, bindParameters(object{"app_client": "true"}), nil, 400, "ParametersInvalid", "app_client must be true or false, without quotes"},
+		{"bind: null as app_client", put, bindingURL, bindParameters(object{"app_client": nil}), nil, 400, "ParametersInvalid", "app_client must be true or false"},
+		{"bind: a number as airflow", put, bindingURL, bindParameters(object{"airflow": 0}), nil, 400, "ParametersInvalid", "airflow must be true or false"},
+		{"bind: nothing to make", put, bindingURL, bindParameters(object{"airflow": false}), nil, 400, "ParametersInvalid", "send app_client true as well, or leave airflow out"},
+		{"bind: nothing to make, said twice", put, bindingURL, bindParameters(object{"airflow": false, "app_client": false}), nil, 400, "ParametersInvalid", "nothing would be made"},
+		{"bind: a name for no connection", put, bindingURL, bindParameters(object{"airflow": false, "app_client": true, "connection_id": "acme_x"}), nil, 400, "ParametersInvalid", "leave one of the two out"},
+		{"bind: an end of no client", put, bindingURL, bindParameters(object{"expires_in": "1h"}), nil, 400, "ParametersInvalid", "send app_client true or leave expires_in out"},
+		{"bind: a number as an end", put, bindingURL, bindParameters(object{"app_client": true, "expires_in": 720}), nil, 400, "ParametersInvalid", "expires_in must be a string"},
+		{"bind: a date as an end", put, bindingURL, bindParameters(object{"app_client": true, "expires_in": "2030-01-01"}), nil, 400, "ParametersInvalid", `expires_in "2030-01-01" is not a duration`},
+		{"bind: no time at all", put, bindingURL, bindParameters(object{"app_client": true, "expires_in": "0s"}), nil, 400, "ParametersInvalid", "more than none"},
+		{"bind: a number as a token life", put, bindingURL, bindParameters(object{"token_lifetime": 600}), nil, 400, "ParametersInvalid", "token_lifetime must be a string"},
+		{"bind: milliseconds as a token life", put, bindingURL, bindParameters(object{"token_lifetime": "600000ms"}), nil, 400, "ParametersInvalid", "whole hours, minutes and seconds"},
+		{"bind: a string as roles", put, bindingURL, bindParameters(object{"roles": "space_auditor"}), nil, 400, "ParametersInvalid", "roles must be a list"},
+		{"bind: an org's role", put, bindingURL, bindParameters(object{"roles": []string{"organization_manager"}}), nil, 400, "ParametersInvalid", `roles[0] "organization_manager" is not a space role`},
+		{"bind: a number as a role", put, bindingURL, bindParameters(object{"roles": []any{1}}), nil, 400, "ParametersInvalid", "roles[0] must be a string"},
+		{"bind: a path as an id", put, bindingURL, bindParameters(object{"connection_id": "test"}), nil, 400, "ParametersInvalid", "neither test nor defaults"},
+		{"bind: a list as an id", put, bindingURL, bindParameters(object{"connection_id": []string{"acme_x"}}), nil, 400, "ParametersInvalid", "connection_id must be a string"},
+		{"bind: everything at once", put, bindingURL, bindParameters(object{"x": 1, "authorities": "a.b", "airflow": false, "expires_in": "h", "connection_id": "1"}), nil, 400, "ParametersInvalid", `"x" is not a parameter here`},
+
+		// Updates.
+		{"update: no body", patch, instanceURL, "", nil, 400, invalid, "empty"},
+		{"update: a list", patch, instanceURL, "[]", nil, 400, invalid, "JSON object"},
+		{"update: plain text", patch, instanceURL, updateBody(), []string{"Content-Type", "text/plain"}, 400, invalid, "Content-Type: application/json"},
+		{"update: 2 MB", patch, instanceURL, updateBody("padding", strings.Repeat("x", 2<<20)), nil, 413, "BodyTooLarge", "1 MiB"},
+		{"update: an empty service_id", patch, instanceURL, updateBody("service_id", ""), nil, 400, invalid, "service_id is missing"},
+		{"update: a foreign service", patch, instanceURL, updateBody("service_id", "other"), nil, 400, "ServiceUnknown", "cf update-service-broker"},
+		{"update: a foreign service and a plan", patch, instanceURL, updateBody("service_id", "other", "plan_id", prodPlan), nil, 400, "ServiceUnknown", ""},
+		{"update: a foreign plan", patch, instanceURL, updateBody("plan_id", "other"), nil, 400, "PlanUnknown", "prod, dev, small, old"},
+		{"update: a number as plan_id", patch, instanceURL, updateBody("plan_id", 5), nil, 400, invalid, "plan_id is of the wrong type"},
+		{"update: a string as previous_values", patch, instanceURL, updateBody("previous_values", "x"), nil, 400, invalid, "previous_values"},
+		{"update: a string as context", patch, instanceURL, updateBody("context", "x"), nil, 400, invalid, "context must be"},
+		{"update: a name in two lines", patch, instanceURL, updateBody("context", object{"instance_name": "a\nb"}), nil, 400, invalid, "in context"},
+		{"update: another platform", patch, instanceURL, updateBody(), []string{originatingIdentityHeader, originating("kubernetes", `{}`)}, 400, invalid, "same"},
+		{"update: a string as parameters", patch, instanceURL, updateParameters("x"), nil, 400, "ParametersInvalid", "must be a JSON object"},
+		{"update: an unknown key", patch, instanceURL, updateParameters(object{"connection_id": "acme_x"}), nil, 400, "ParametersInvalid", "(allowed: authorities, roles, rotation_period)"},
+		{"update: an empty list", patch, instanceURL, updateParameters(object{"authorities": []string{}}), nil, 400, "ParametersInvalid", "authorities is empty"},
+		{"update: null as a list", patch, instanceURL, updateParameters(object{"authorities": nil}), nil, 400, "ParametersInvalid", "must be a list of strings"},
+		{"update: two in one string", patch, instanceURL, updateParameters(object{"authorities": []string{"orders.read,uaa.admin"}}), nil, 400, "ParametersInvalid", "rule authority-grammar"},
+		{"update: a bad period", patch, instanceURL, updateParameters(object{"rotation_period": "often"}), nil, 400, "ParametersInvalid", `rotation_period "often" is not a duration`},
+		{"update: a bad role", patch, instanceURL, updateParameters(object{"roles": []string{"root"}}), nil, 400, "ParametersInvalid", "not a space role"},
+		{"update: an upgrade", patch, instanceURL, updateBody("maintenance_info", object{"version": "2.0.0"}), nil, 422, "MaintenanceInfoConflict", "cf update-service-broker"},
+
+		// Polling and fetching.
+		{"last operation: a binding's id that is none", get, instanceURL + "/service_bindings/a%20b/last_operation", "", nil, 400, invalid, "letters, digits"},
+		{"last operation: a wrong method", del, instanceURL + "/last_operation", "", nil, 405, "MethodNotAllowed", "GET"},
+		{"last operation: more behind it", get, instanceURL + "/last_operation/x", "", nil, 404, "PathUnknown", ""},
+		{"get binding: another environment's plan", get, bindingURL + "?plan_id=" + devPlan, "", nil, 400, "PlanUnknown", "this instance has"},
+		{"unbind: another service", del, bindingURL + "?service_id=x&plan_id=" + prodPlan, "", nil, 400, "ServiceUnknown", ""},
+		{"unbind: ids in a body alone", del, bindingURL, `{"service_id":"` + serviceID + `","plan_id":"` + prodPlan + `"}`, nil, 400, invalid, "are missing"},
+		{"deprovision: empty ids", del, instanceURL + "?service_id=&plan_id=", "", nil, 400, invalid, "service_id, plan_id are missing"},
+
 		{"beyond the plan", put, instanceURL, parameters(object{"authorities": []string{"billing.read"}}), nil, 400, "NotAllowed", "plan-authorities"},
 	}
-	if len(rows) < 40 {
+	if len(rows) < 150 {
 		t.Fatalf("only %d rows", len(rows))
 	}
 	for _, row := range rows {

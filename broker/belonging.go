@@ -24,13 +24,17 @@ func (b *broker) belongs(ctx context.Context, guid identity.InstanceGUID, servic
 	}
 }
 
-// isOf compares what a request says with the row; what it does not say fits.
+// isOf compares what a request says with the row; what it does not say fits. The
+// plan may be any of the same environment: where an update ended later than the
+// platform waited for it, the platform still names the former one.
 func (b *broker) isOf(instance identity.Instance, service, plan string) error {
 	if service != "" && service != b.catalog.OfferingID() {
 		return answer{http.StatusBadRequest, "ServiceUnknown", "service_id is not that of the offering that this instance was made of"}
 	}
-	if plan != "" && plan != string(instance.Plan) {
-		return planUnknown("plan_id is not that of the plan that this instance was made of")
+	if named, ok := b.catalog.Plan(identity.PlanID(plan)); ok && named.Environment != instance.Environment {
+		return planForeign
 	}
 	return nil
 }
+
+var planForeign = planUnknown("plan_id is not that of the plan that this instance has; if the platform gave an update of it up, repeat that update")

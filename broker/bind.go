@@ -4,23 +4,26 @@ import (
 	"context"
 
 	"airflow-identity/audit"
-	"airflow-identity/catalog"
 	"airflow-identity/identity"
 
 	"github.com/pivotal-cf/brokerapi/v11/domain"
 )
 
 // Bind answers PUT /v2/service_instances/{instance_id}/service_bindings/{binding_id}:
-// 201 if it was made now, 200 with the same credentials if the very same one was there.
-func (b *broker) Bind(ctx context.Context, instanceID, bindingID string, details domain.BindDetails, _ bool) (domain.Binding, error) {
-	bound, created, err := b.bind(ctx, identity.InstanceGUID(instanceID), identity.BindingGUID(bindingID), details)
+// 201 if it was made now, 200 with the same credentials if the very same one was
+// there, 202 without any if it is still being made and the platform will ask again.
+func (b *broker) Bind(ctx context.Context, instanceID, bindingID string, details domain.BindDetails, asyncAllowed bool) (domain.Binding, error) {
+	bound, created, err := b.bind(ctx, identity.InstanceGUID(instanceID), identity.BindingGUID(bindingID), details, asyncAllowed)
+	if operation, ok := pending(err, asyncAllowed); ok {
+		return domain.Binding{IsAsync: true, OperationData: operation}, nil
+	}
 	if err != nil {
 		return domain.Binding{}, b.fail(exchangeOf(ctx), verbBind, err)
 	}
-	return domain.Binding{AlreadyExists: !created, Credentials: b.credentials(bound)}, nil
+	return domain.Binding{AlreadyExists: !created, Credentials: b.credentials(bound), Metadata: bindingMetadata(bound)}, nil
 }
 
-func (b *broker) bind(ctx context.Context, instance identity.InstanceGUID, binding identity.BindingGUID, details domain.BindDetails) (identity.Bound, bool, error) {
+func (b *broker) bind(ctx context.Context, instance identity.InstanceGUID, binding identity.BindingGUID, details domain.BindDetails, asyncAllowed bool) (identity.Bound, bool, error) {
 	x := exchangeOf(ctx)
 	if err := b.offered(details.ServiceID, details.PlanID); err != nil {
 		return identity.Bound{}, false, err
@@ -46,6 +49,8 @@ func (b *broker) bind(ctx context.Context, instance identity.InstanceGUID, bindi
 		return identity.Bound{}, false, err
 	}
 
+	// What is judged is the row under its lock and never the request: a name that
+	// the caller sends would be a name that the caller chose.
 	bound, created, err := b.engine.Bind(ctx, identity.BindRequest{
 		Instance:   instance,
 		Binding:    binding,
@@ -54,24 +59,25 @@ func (b *broker) bind(ctx context.Context, instance identity.InstanceGUID, bindi
 		App:        app,
 		Parameters: canonical,
 		Origin:     x.origin(plan.PolicyHash()),
-		Judge: func(row identity.Instance) (identity.Grant, error) {
+		Connection: parameters.ConnectionID,
+
+		AsyncAllowed:   asyncAllowed,
+		MaximumPolling: plan.MaximumPollingDuration,
+		Quota:          plan.Quota.BindingsPerInstance,
+		Judge: func(row identity.Instance, joins bool) (identity.Grant, error) {
 			where.Org, where.Space = string(row.Org), string(row.Space)
-			return b.judge(plan, row, parameters)
+			// The policy is that of the plan that the instance has, so it is
+			// that plan which must be named.
+			if row.Plan != plan.ID {
+				return identity.Grant{}, planForeign
+			}
+			return plan.JudgeBind(row, parameters, joins)
 		},
 	})
 	if err != nil {
 		b.deny(ctx, verbBind, plan, where, err)
 	}
 	return bound, created, err
-}
-
-// judge decides under the instance's lock, by the row and never by the request:
-// a name that the caller sends would be a name that the caller chose.
-func (b *broker) judge(plan catalog.Plan, row identity.Instance, parameters catalog.BindParameters) (identity.Grant, error) {
-	if err := b.isOf(row, "", string(plan.ID)); err != nil {
-		return identity.Grant{}, err
-	}
-	return plan.JudgeBind(row, parameters)
 }
 
 // appOf finds the app that a binding is for; "" for a service key.

@@ -45,7 +45,13 @@ func (b *broker) checkUpdate(r *http.Request) error {
 	if err := readBody(r, &details); err != nil {
 		return err
 	}
-	return present(field{"service_id", details.ServiceID})
+	if err := present(field{"service_id", details.ServiceID}); err != nil {
+		return err
+	}
+	if details.PlanID == "" {
+		return b.serves(details.ServiceID)
+	}
+	return b.offered(details.ServiceID, details.PlanID)
 }
 
 func (b *broker) checkBind(r *http.Request) error {
@@ -66,11 +72,18 @@ func (b *broker) checkDelete(r *http.Request) error {
 
 // offered tells whether a plan is one of this broker's, and refuses if not.
 func (b *broker) offered(service, plan string) error {
-	if service != b.catalog.OfferingID() {
-		return answer{http.StatusBadRequest, "ServiceUnknown", "service_id is not that of this broker's offering; fetch the catalog again with cf update-service-broker"}
+	if err := b.serves(service); err != nil {
+		return err
 	}
 	if _, ok := b.catalog.Plan(identity.PlanID(plan)); !ok {
 		return planUnknown("plan_id is not that of a plan in the catalog, which has " + strings.Join(b.catalog.PlanNames(), ", ") + "; fetch the catalog again with cf update-service-broker")
+	}
+	return nil
+}
+
+func (b *broker) serves(service string) error {
+	if service != b.catalog.OfferingID() {
+		return answer{http.StatusBadRequest, "ServiceUnknown", "service_id is not that of this broker's offering; fetch the catalog again with cf update-service-broker"}
 	}
 	return nil
 }

@@ -16,14 +16,20 @@ import (
 )
 
 // Engine is what the verbs ask of the core. Its errors are those of identity's
-// errors.go, and Bind's also what Judge returned.
+// errors.go and *identity.PendingError, and those of Bind and Update also what
+// Judge returned.
 type Engine interface {
 	Provision(ctx context.Context, req identity.ProvisionRequest) (instance identity.Instance, created bool, err error)
+	Update(ctx context.Context, req identity.UpdateRequest) error
 	Deprovision(ctx context.Context, req identity.DeprovisionRequest) error
 	Bind(ctx context.Context, req identity.BindRequest) (bound identity.Bound, created bool, err error)
 	Unbind(ctx context.Context, req identity.UnbindRequest) error
 	FindInstance(ctx context.Context, guid identity.InstanceGUID) (identity.Instance, error)
 	FindBinding(ctx context.Context, instance identity.InstanceGUID, guid identity.BindingGUID) (identity.Bound, error)
+	// InstanceProgress and BindingProgress tell how an operation stands, also of
+	// what is gone by now.
+	InstanceProgress(ctx context.Context, guid identity.InstanceGUID, op identity.Operation) (identity.Progress, error)
+	BindingProgress(ctx context.Context, instance identity.InstanceGUID, guid identity.BindingGUID, op identity.Operation) (identity.Progress, error)
 	// Deny records that the guardrails refused a request.
 	Deny(ctx context.Context, d identity.Denial) error
 }
@@ -87,9 +93,13 @@ func New(config Config) (http.Handler, error) {
 		environments: config.Environments,
 		logger:       config.Logger,
 	}
+	tag, err := catalogTag(config.Catalog)
+	if err != nil {
+		return nil, fmt.Errorf("making the broker: %w", err)
+	}
 	library := brokerapi.NewWithOptions(b, slog.New(libraryLog{config.Logger.Handler()}))
 
-	var platform http.Handler = b.routes(library)
+	platform := b.routes(tagged(tag, library))
 	platform = identitiesRecordable(platform)
 	platform = apiVersionSupported(platform)
 	platform = loggedIn(config.Credentials, platform)

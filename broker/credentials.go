@@ -8,7 +8,8 @@ import (
 )
 
 // credentials are what a binding holds: all that is needed to find the
-// connection and to verify tokens, and no secret.
+// connection and to verify tokens. Their only secret is that of the client that
+// was made for the caller and for nobody else.
 type credentials struct {
 	Environment identity.EnvironmentName `json:"environment"`
 	Authorities []identity.Authority     `json:"authorities"`
@@ -18,7 +19,8 @@ type credentials struct {
 	JWKSURL     string                   `json:"jwks_url"`
 	Audience    []string                 `json:"audience"`
 	ZoneID      string                   `json:"zone_id"`
-	Airflow     airflowCredentials       `json:"airflow"`
+	Airflow     *airflowCredentials      `json:"airflow,omitempty"`
+	clientCredentials
 }
 
 type airflowCredentials struct {
@@ -27,25 +29,66 @@ type airflowCredentials struct {
 	ClientID     identity.ClientID     `json:"client_id"`
 }
 
-// credentials are told from the row, so that they are the same whenever they are
-// asked for.
+// clientCredentials stand flat among the others, where libraries look for them.
+type clientCredentials struct {
+	ClientID     identity.ClientID `json:"client_id,omitempty"`
+	ClientSecret string            `json:"client_secret,omitempty"`
+	ExpiresAt    string            `json:"expires_at,omitempty"`
+	Expired      bool              `json:"expired,omitempty"`
+}
+
+// credentials are told from the rows, so that they are the same whenever they
+// are asked for. Where there are two identities they hold the same.
 func (b *broker) credentials(bound identity.Bound) credentials {
-	i := bound.Identity
-	airflow, ok := b.environments[i.Environment]
-	if !ok {
-		airflow = i.Airflow
+	holder := bound.Airflow
+	if holder == nil {
+		holder = bound.Client
 	}
-	return credentials{
-		Environment: i.Environment,
-		Authorities: slices.Sorted(slices.Values(i.Granted)),
+	if holder == nil {
+		holder = &identity.Identity{Environment: bound.Instance.Environment}
+	}
+	c := credentials{
+		Environment: holder.Environment,
+		Authorities: append([]identity.Authority{}, holder.Granted...),
 		Roles:       []string{},
-		Issuer:      i.Endpoints.Issuer,
-		TokenURL:    i.Endpoints.TokenURL,
-		JWKSURL:     i.Endpoints.JWKSURL,
-		Audience:    audience(i.Granted),
-		ZoneID:      i.Endpoints.ZoneID,
-		Airflow:     airflowCredentials{URL: airflow, ConnectionID: i.Connection, ClientID: i.ID.ClientID()},
+		Issuer:      holder.Endpoints.Issuer,
+		TokenURL:    holder.Endpoints.TokenURL,
+		JWKSURL:     holder.Endpoints.JWKSURL,
+		Audience:    audience(holder.Granted),
+		ZoneID:      holder.Endpoints.ZoneID,
+		Airflow:     b.airflowCredentials(bound.Airflow),
 	}
+	slices.Sort(c.Authorities)
+	if bound.Client != nil {
+		c.clientCredentials = credentialsOf(bound.Client)
+	}
+	return c
+}
+
+func (b *broker) airflowCredentials(i *identity.Identity) *airflowCredentials {
+	if i == nil {
+		return nil
+	}
+	url, ok := b.environments[i.Environment]
+	if !ok {
+		url = i.Airflow
+	}
+	return &airflowCredentials{URL: url, ConnectionID: i.Connection, ClientID: i.ID.ClientID()}
+}
+
+// credentialsOf shows a client that was handed out. Once it has ended its secret
+// is wiped, and of what it was its id and its time remain.
+func credentialsOf(client *identity.Identity) clientCredentials {
+	c := clientCredentials{ClientID: client.ID.ClientID()}
+	if client.ExpiresAt != nil {
+		c.ExpiresAt = expiry(client)
+	}
+	if client.EndedAt != nil || client.Secret.IsZero() {
+		c.Expired = true
+		return c
+	}
+	c.ClientSecret = client.Secret.Reveal()
+	return c
 }
 
 // audience is what UAA makes of authorities: each up to its last dot.

@@ -10,6 +10,9 @@ import (
 	"airflow-identity/identity"
 )
 
+// ruleSpace is the guardrail that an identity is never shared between spaces.
+const ruleSpace = "own-space"
+
 // refused are the guardrails behind an error; none if it is of another kind.
 func refused(err error) []string {
 	var parameters *catalog.ParametersError
@@ -19,6 +22,8 @@ func refused(err error) []string {
 		return notAllowed.Rules()
 	case errors.As(err, &parameters):
 		return parameters.Rules()
+	case errors.Is(err, identity.ErrForeignSpace):
+		return []string{ruleSpace}
 	default:
 		return nil
 	}

@@ -14,6 +14,7 @@
 //	identities.go            request and originating identity can be recorded   400
 //	routes.go                what there is, and ids that mean one thing only    404 405 400
 //	body.go                  a body that brokerapi is certain to understand     413 400
+//	catalog.go               a catalog that is known already                    304
 //	library_log.go           brokerapi's log lines without what was in requests
 //
 // Beyond these every error passes through one table, in answers.go. brokerapi
@@ -23,6 +24,12 @@
 // may name a single authority or connection id; a log line holds the answer's
 // status and word, and the ids of the guardrails.
 //
-// All operations are synchronous: accepts_incomplete is accepted and never made
-// use of.
+// Every operation is tried synchronously first. The core tells of one that goes on
+// behind the answer by a *identity.PendingError, and only to a platform that said
+// accepts_incomplete; that is a 202 (pending.go), and last_operation.go tells the
+// rest. A provision touches nothing but the database and is never asynchronous.
+//
+// What the platform believes of an instance's plan may lag behind an update, so
+// the plan that a request names has to be the instance's own only where something
+// is judged by it. A delete never fails for it.
 package broker

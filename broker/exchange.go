@@ -33,6 +33,10 @@ type exchange struct {
 	instance string
 	binding  string
 	word     string // of the answer, if it is an error
+	// minor is that of the API version that the platform speaks.
+	minor int
+	// header is the answer's, for what brokerapi does not set.
+	header http.Header
 }
 
 type exchangeKey struct{}
@@ -41,7 +45,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		return x
 	}
-	return &exchange{actor: audit.Actor{Kind: "platform"}}
+	return &exchange{actor: audit.Actor{Kind: "platform"}, header: http.Header{}}
 }
 
 func (x *exchange) origin(policy string) identity.Origin {
@@ -52,7 +56,7 @@ func (x *exchange) origin(policy string) identity.Origin {
 // echoes both identities before anything can go wrong.
 func withExchange(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{requestID: r.Header.Get(requestIdentityHeader), actor: audit.Actor{Kind: "platform"}}
+		x := &exchange{requestID: r.Header.Get(requestIdentityHeader), actor: audit.Actor{Kind: "platform"}, header: w.Header()}
 		if x.requestID == "" || !recordable(x.requestID, longestRequestIdentity) {
 			if x.requestID != "" {
 				x.unrecordable = requestIdentityHeader + " must be at most 200 printable ASCII characters, best a uuid"

@@ -18,5 +18,9 @@ func (b *broker) GetBinding(ctx context.Context, instanceID, bindingID string, d
 	if err != nil {
 		return domain.GetBindingSpec{}, b.fail(exchangeOf(ctx), verbGetBinding, err)
 	}
-	return domain.GetBindingSpec{Credentials: b.credentials(bound), Parameters: parametersOf(bound.Binding.Parameters)}, nil
+	return domain.GetBindingSpec{
+		Credentials: b.credentials(bound),
+		Parameters:  parametersOf(bound.Binding.Parameters),
+		Metadata:    bindingMetadata(bound),
+	}, nil
 }

@@ -23,6 +23,7 @@ func (b *broker) GetInstance(ctx context.Context, instanceID string, details dom
 		ServiceID:  b.catalog.OfferingID(),
 		PlanID:     string(instance.Plan),
 		Parameters: parametersOf(instance.Parameters),
+		Metadata:   b.instanceMetadata(instance),
 	}, nil
 }
 

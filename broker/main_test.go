@@ -28,6 +28,8 @@ const (
 	serviceID = "0a7ad6f6-0000-4000-8000-000000000000"
 	prodPlan  = "6a4e0000-0000-4000-8000-000000000001"
 	devPlan   = "6a4e0000-0000-4000-8000-000000000002"
+	smallPlan = "6a4e0000-0000-4000-8000-000000000003" // of prod's environment, and gives less
+	oldPlan   = "6a4e0000-0000-4000-8000-000000000004" // of prod's environment, retired
 	org       = "11111111-aaaa-4000-8000-000000000000"
 	space     = "22222222-bbbb-4000-8000-000000000000"
 
@@ -49,6 +51,11 @@ type core struct {
 	findErr  error
 	denyErr  error
 	panics   any
+	// joins is what Bind says of a connection that was named.
+	joins bool
+	// held lives in the instance; progress is that of any operation.
+	held     []identity.Held
+	progress identity.Progress
 
 	provisioned   []identity.ProvisionRequest
 	binds         []identity.BindRequest
@@ -56,6 +63,9 @@ type core struct {
 	unbinds       []identity.UnbindRequest
 	deprovisioned []identity.DeprovisionRequest
 	denials       []identity.Denial
+	updates       []identity.UpdateRequest
+	revisions     []identity.Revision
+	polled        []identity.Operation
 }
 
 func (c *core) called(name string) func() {
@@ -71,7 +81,34 @@ func (c *core) called(name string) func() {
 func (c *core) Provision(_ context.Context, req identity.ProvisionRequest) (identity.Instance, bool, error) {
 	defer c.called("provision")()
 	c.provisioned = append(c.provisioned, req)
-	return identity.Instance{GUID: req.Instance}, !c.existed, c.err
+	return identity.Instance{GUID: req.Instance, Plan: req.Plan, RotationPeriod: req.RotationPeriod}, !c.existed, c.err
+}
+
+// Update judges as the real one does: under the lock of an instance that is there.
+func (c *core) Update(_ context.Context, req identity.UpdateRequest) error {
+	defer c.called("update")()
+	c.updates = append(c.updates, req)
+	if c.instance == nil {
+		return identity.ErrNotFound
+	}
+	revision, err := req.Judge(*c.instance, c.held)
+	if err != nil {
+		return err
+	}
+	c.revisions = append(c.revisions, revision)
+	return c.err
+}
+
+func (c *core) InstanceProgress(_ context.Context, _ identity.InstanceGUID, op identity.Operation) (identity.Progress, error) {
+	defer c.called("find")()
+	c.polled = append(c.polled, op)
+	return c.progress, c.findErr
+}
+
+func (c *core) BindingProgress(_ context.Context, _ identity.InstanceGUID, _ identity.BindingGUID, op identity.Operation) (identity.Progress, error) {
+	defer c.called("find")()
+	c.polled = append(c.polled, op)
+	return c.progress, c.findErr
 }
 
 func (c *core) Deprovision(_ context.Context, req identity.DeprovisionRequest) error {
@@ -94,13 +131,20 @@ func (c *core) Bind(_ context.Context, req identity.BindRequest) (identity.Bound
 	case c.existed:
 		return c.bound, false, nil
 	}
-	grant, err := req.Judge(*c.instance)
+	grant, err := req.Judge(*c.instance, c.joins)
 	if err != nil {
 		return identity.Bound{}, false, err
 	}
 	c.grants = append(c.grants, grant)
-	bound := c.bound
-	bound.Identity.Granted = grant.Authorities
+	bound := identity.Bound{Instance: c.bound.Instance, Binding: c.bound.Binding}
+	if grant.Airflow {
+		made := *c.bound.Airflow
+		made.Granted, bound.Airflow = grant.Authorities, &made
+	}
+	if grant.AppClient {
+		made := *c.bound.Client
+		made.Granted, bound.Client = grant.Authorities, &made
+	}
 	return bound, true, nil
 }
 
@@ -127,7 +171,7 @@ func (c *core) FindBinding(context.Context, identity.InstanceGUID, identity.Bind
 	switch {
 	case c.findErr != nil:
 		return identity.Bound{}, c.findErr
-	case c.bound.Identity.ID == "":
+	case c.bound.Airflow == nil && c.bound.Client == nil:
 		return identity.Bound{}, identity.ErrNotFound
 	default:
 		return c.bound, nil
@@ -161,8 +205,8 @@ func ordersBound() identity.Bound {
 	return identity.Bound{
 		Instance: *ordersInstance(),
 		Binding:  identity.Binding{GUID: "b1", Parameters: []byte(`{"authorities":["orders.read"]}`)},
-		Identity: identity.Identity{
-			ID: "5d3c0000-0000-4000-8000-000000000000", Environment: "prod", Granted: []identity.Authority{"orders.read"},
+		Airflow: &identity.Identity{
+			Kind: identity.AirflowIdentity, ID: "5d3c0000-0000-4000-8000-000000000000", Environment: "prod", Granted: []identity.Authority{"orders.read"},
 			Secret:  identity.SecretFrom("thesecretofthisidentity"),
 			Airflow: "http://airflow.internal:8080", Connection: "acme_orders",
 			Endpoints: identity.Endpoints{
@@ -171,6 +215,17 @@ func ordersBound() identity.Bound {
 			},
 		},
 	}
+}
+
+// clientBound has a client of the caller's own beside its connection.
+func clientBound() identity.Bound {
+	bound := ordersBound()
+	ends := time.Date(2026, 12, 24, 10, 0, 0, 987654321, time.FixedZone("", 3600))
+	client := *bound.Airflow
+	client.Kind, client.ID, client.Airflow, client.Connection = identity.AppIdentity, "77b10000-0000-4000-8000-000000000000", "", ""
+	client.Secret, client.ExpiresAt = identity.SecretFrom("handed-out-once"), &ends
+	bound.Client = &client
+	return bound
 }
 
 // world is a broker over HTTP with everything that it said.
@@ -201,17 +256,25 @@ func (b *lockedBuffer) String() string {
 
 func testCatalog(t testing.TB) *catalog.Catalog {
 	t.Helper()
-	plan := func(id identity.PlanID, name string) catalog.Plan {
+	plan := func(id identity.PlanID, name string, environment identity.EnvironmentName) catalog.Plan {
 		return catalog.Plan{
-			ID: id, Name: name, Description: "Identities of " + name, Environment: identity.EnvironmentName(name),
+			ID: id, Name: name, Description: "Identities of " + name, Environment: environment,
 			DefaultAuthorities: []identity.Authority{"orders.read"},
 			Allow: catalog.Allow{
 				Authorities:   []string{"orders.*", "{{org}}.{{space}}.*"},
 				ConnectionIDs: []string{"{{org}}_*"},
 			},
+			TokenLifetime: catalog.TokenLifetime{Default: 10 * time.Minute, Maximum: 30 * time.Minute},
 		}
 	}
-	c, err := catalog.New(catalog.Offering{ID: serviceID}, []catalog.Plan{plan(prodPlan, "prod"), plan(devPlan, "dev")})
+	prod, dev := plan(prodPlan, "prod", "prod"), plan(devPlan, "dev", "dev")
+	small, old := plan(smallPlan, "small", "prod"), plan(oldPlan, "old", "prod")
+	prod.AppClient = catalog.AppClient{Allowed: true, Maximum: 720 * time.Hour}
+	prod.Quota = catalog.Quota{InstancesPerSpace: 20, BindingsPerInstance: 50}
+	small.Allow.Authorities = []string{"orders.read"}
+	small.Rotation.Period = 2 * time.Hour
+	old.Retired = true
+	c, err := catalog.New(catalog.Offering{ID: serviceID}, []catalog.Plan{prod, dev, small, old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,9 +284,19 @@ func testCatalog(t testing.TB) *catalog.Catalog {
 func newWorld(t *testing.T, core *core) *world {
 	t.Helper()
 	w := &world{t: t, core: core, log: &lockedBuffer{}}
-	handler, err := New(Config{
-		Catalog: testCatalog(t),
-		Engine:  core,
+	handler, err := w.handler(testCatalog(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server = httptest.NewServer(handler)
+	t.Cleanup(w.server.Close)
+	return w
+}
+
+func (w *world) handler(catalog *catalog.Catalog) (http.Handler, error) {
+	return New(Config{
+		Catalog: catalog,
+		Engine:  w.core,
 		Credentials: []Credential{
 			{User: "cloud-controller", Password: identity.SecretFrom("first-password")},
 			{User: "cloud-controller-2", Password: identity.SecretFrom("second-password")},
@@ -232,12 +305,6 @@ func newWorld(t *testing.T, core *core) *world {
 		Ready:        func(context.Context) error { return w.ready },
 		Logger:       slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.server = httptest.NewServer(handler)
-	t.Cleanup(w.server.Close)
-	return w
 }
 
 // reply is an answer that was read to its end.
@@ -344,6 +411,17 @@ func bindBody(changes ...any) string {
 		"service_id": serviceID, "plan_id": prodPlan, "app_guid": "app-1",
 		"bind_resource": map[string]any{"app_guid": "app-1", "space_guid": space, "app_annotations": map[string]any{}},
 		"context":       map[string]any{"platform": "cloudfoundry", "space_guid": space, "space_name": "someone-elses-name", "organization_name": "someone-elses-org"},
+	}, changes...)
+}
+
+func updateBody(changes ...any) string {
+	return with(map[string]any{
+		"service_id":      serviceID,
+		"previous_values": map[string]any{"plan_id": prodPlan, "service_id": serviceID, "organization_id": org, "space_id": space, "maintenance_info": nil},
+		"context": map[string]any{
+			"platform": "cloudfoundry", "organization_guid": org, "organization_name": "acme",
+			"space_guid": space, "space_name": "dev", "instance_name": "orders",
+		},
 	}, changes...)
 }
 

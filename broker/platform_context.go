@@ -46,6 +46,22 @@ func (c platformContext) names() identity.Names {
 	return identity.Names{Org: c.OrganizationName, Space: c.SpaceName, Instance: c.InstanceName}
 }
 
+// over gives the names last told: these, and where one is not told now, the one
+// that was.
+func (c platformContext) over(was identity.Names) identity.Names {
+	now := c.names()
+	if now.Org == "" {
+		now.Org = was.Org
+	}
+	if now.Space == "" {
+		now.Space = was.Space
+	}
+	if now.Instance == "" {
+		now.Instance = was.Instance
+	}
+	return now
+}
+
 // guids refuses ids in a body that could not be stored, or told apart, as they are.
 func guids(fields ...field) error {
 	for _, f := range fields {

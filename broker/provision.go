@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"time"
 
 	"airflow-identity/audit"
 	"airflow-identity/catalog"
@@ -14,27 +17,27 @@ import (
 // now, 200 if the very same one was there.
 func (b *broker) Provision(ctx context.Context, instanceID string, details domain.ProvisionDetails, _ bool) (domain.ProvisionedServiceSpec, error) {
 	x := exchangeOf(ctx)
-	created, err := b.provision(ctx, identity.InstanceGUID(instanceID), details)
+	instance, created, err := b.provision(ctx, identity.InstanceGUID(instanceID), details)
 	if err != nil {
 		return domain.ProvisionedServiceSpec{}, b.fail(x, verbProvision, err)
 	}
-	return domain.ProvisionedServiceSpec{AlreadyExists: !created}, nil
+	return domain.ProvisionedServiceSpec{AlreadyExists: !created, Metadata: b.instanceMetadata(instance)}, nil
 }
 
-func (b *broker) provision(ctx context.Context, guid identity.InstanceGUID, details domain.ProvisionDetails) (created bool, err error) {
+func (b *broker) provision(ctx context.Context, guid identity.InstanceGUID, details domain.ProvisionDetails) (instance identity.Instance, created bool, err error) {
 	x := exchangeOf(ctx)
 	if err := b.offered(details.ServiceID, details.PlanID); err != nil {
-		return false, err
+		return identity.Instance{}, false, err
 	}
 	if err := guids(field{"organization_guid", details.OrganizationGUID}, field{"space_guid", details.SpaceGUID}); err != nil {
-		return false, err
+		return identity.Instance{}, false, err
 	}
 	if err := refuseMaintenanceInfo(details.MaintenanceInfo); err != nil {
-		return false, err
+		return identity.Instance{}, false, err
 	}
 	told, err := readContext(details.RawContext, x)
 	if err != nil {
-		return false, err
+		return identity.Instance{}, false, err
 	}
 
 	plan, _ := b.catalog.Plan(identity.PlanID(details.PlanID))
@@ -44,27 +47,41 @@ func (b *broker) provision(ctx context.Context, guid identity.InstanceGUID, deta
 		Instance: guid,
 		Names:    told.names(),
 	}
-	parameters, canonical, err := b.catalog.ParseProvision(details.RawParameters)
-	var ceiling []identity.Authority
-	if err == nil {
-		ceiling, err = plan.JudgeProvision(place, parameters.Authorities)
-	}
-	if err != nil {
-		b.deny(ctx, verbProvision, plan, audit.Where{Org: string(place.Org), Space: string(place.Space), Instance: string(guid)}, err)
-		return false, err
-	}
-
-	_, created, err = b.engine.Provision(ctx, identity.ProvisionRequest{
+	req := identity.ProvisionRequest{
 		Instance:       guid,
 		Plan:           plan.ID,
 		Environment:    plan.Environment,
 		Org:            place.Org,
 		Space:          place.Space,
 		Names:          place.Names,
-		Parameters:     canonical,
-		Ceiling:        ceiling,
+		Quota:          plan.Quota.InstancesPerSpace,
 		ConnectionBase: plan.DefaultConnectionBase(place),
 		Origin:         x.origin(plan.PolicyHash()),
-	})
-	return created, err
+	}
+	parameters, canonical, err := b.catalog.ParseProvision(details.RawParameters)
+	if err == nil {
+		req.Parameters, req.RotationPeriod = canonical, time.Duration(parameters.RotationPeriod)
+		if req.Ceiling, err = plan.JudgeProvision(place, parameters); err != nil {
+			if existing, same, unknown := b.same(ctx, req); same || unknown != nil {
+				return existing, false, unknown
+			}
+		}
+	}
+	if err != nil {
+		b.deny(ctx, verbProvision, plan, audit.Where{Org: string(place.Org), Space: string(place.Space), Instance: string(guid)}, err)
+		return identity.Instance{}, false, err
+	}
+
+	return b.engine.Provision(ctx, req)
+}
+
+// same finds the very instance that is asked for, of a request that the policy of
+// now refuses: it is repeated and not new, and its first answer may have been lost.
+func (b *broker) same(ctx context.Context, req identity.ProvisionRequest) (instance identity.Instance, same bool, err error) {
+	instance, err = b.engine.FindInstance(ctx, req.Instance)
+	if errors.Is(err, identity.ErrNotFound) {
+		return instance, false, nil
+	}
+	return instance, err == nil && instance.Plan == req.Plan && instance.Org == req.Org && instance.Space == req.Space &&
+		bytes.Equal(instance.Parameters, req.Parameters), err
 }

@@ -22,8 +22,8 @@ func TestTheCatalogIsServed(t *testing.T) {
 		t.Fatalf("got %d %s, want 200", got.status, got.body)
 	}
 	services, _ := got.object(t)["services"].([]any)
-	if len(services) != 1 || services[0].(object)["name"] != "airflow-identity" || len(services[0].(object)["plans"].([]any)) != 2 {
-		t.Errorf("got %s, want one offering with two plans", got.body)
+	if len(services) != 1 || services[0].(object)["name"] != "airflow-identity" || len(services[0].(object)["plans"].([]any)) != 4 {
+		t.Errorf("got %s, want one offering with four plans", got.body)
 	}
 	if strings.Contains(got.body, `"parameters":null`) {
 		t.Error("a schema is null")
@@ -37,16 +37,19 @@ func TestProvision(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, &core{})
 	got := w.send(http.MethodPut, instanceURL+"?accepts_incomplete=true",
-		provisionBody("parameters", object{"authorities": []string{"orders.write", "acme.dev.read"}}, "vendor_extension", 5))
-	if got.status != http.StatusCreated || strings.TrimSpace(got.body) != "{}" {
-		t.Fatalf("got %d %s, want 201 {}", got.status, got.body)
+		provisionBody("parameters", object{"authorities": []string{"orders.write", "acme.dev.read"}, "rotation_period": "2h"}, "vendor_extension", 5))
+	said := `{"metadata":{"labels":{"environment":"prod","plan":"prod"},"attributes":{"rotation_period":"2h"}}}`
+	if got.status != http.StatusCreated || strings.TrimSpace(got.body) != said {
+		t.Fatalf("got %d %s, want 201 %s", got.status, got.body, said)
 	}
 	plan, _ := testCatalog(t).Plan(prodPlan)
 	want := identity.ProvisionRequest{
 		Instance: "i1", Plan: prodPlan, Environment: "prod", Org: org, Space: space,
 		Names:          identity.Names{Org: "acme", Space: "dev", Instance: "orders"},
-		Parameters:     []byte(`{"authorities":["acme.dev.read","orders.write"]}`),
+		Parameters:     []byte(`{"authorities":["acme.dev.read","orders.write"],"rotation_period":"2h"}`),
 		Ceiling:        []identity.Authority{"acme.dev.read", "orders.write"},
+		RotationPeriod: 2 * time.Hour,
+		Quota:          20,
 		ConnectionBase: "acme_orders",
 		Origin: identity.Origin{
 			Actor:     audit.Actor{Kind: "platform", Platform: "cloudfoundry", User: "u-1"},
@@ -95,10 +98,11 @@ func TestBind(t *testing.T) {
 	}
 	req, grant := w.core.binds[0], w.core.grants[0]
 	if req.Instance != "i1" || req.Binding != "b1" || req.Plan != prodPlan || req.Space != space || req.App != "app-1" ||
-		string(req.Parameters) != `{"authorities":["acme.dev.read","orders.read.all","orders.write"],"connection_id":"acme_special"}` {
+		string(req.Parameters) != `{"authorities":["acme.dev.read","orders.read.all","orders.write"],"connection_id":"acme_special"}` ||
+		req.Connection != "acme_special" || req.AsyncAllowed || req.MaximumPolling != 10*time.Minute || req.Quota != 50 {
 		t.Errorf("got %+v", req)
 	}
-	if !slices.Equal(grant.Authorities, []identity.Authority{"acme.dev.read", "orders.read.all", "orders.write"}) || grant.Connection != "acme_special" || grant.TokenLifetime != 10*time.Minute {
+	if !slices.Equal(grant.Authorities, []identity.Authority{"acme.dev.read", "orders.read.all", "orders.write"}) || !grant.Airflow || grant.AppClient || grant.TokenLifetime != 10*time.Minute {
 		t.Errorf("got %+v", grant)
 	}
 
@@ -196,7 +200,8 @@ func TestGets(t *testing.T) {
 	w := newWorld(t, &core{instance: ordersInstance(), bound: ordersBound()})
 	for _, query := range []string{"", ids} {
 		got := w.send(http.MethodGet, instanceURL+query, "")
-		want := `{"service_id":"` + serviceID + `","plan_id":"` + prodPlan + `","parameters":{"authorities":["orders.read","orders.write"]}}`
+		want := `{"service_id":"` + serviceID + `","plan_id":"` + prodPlan + `","parameters":{"authorities":["orders.read","orders.write"]},` +
+			`"metadata":{"labels":{"environment":"prod","plan":"prod"},"attributes":{"rotation_period":"4h"}}}`
 		if got.status != http.StatusOK || strings.TrimSpace(got.body) != want {
 			t.Errorf("instance: got %d %s, want %s", got.status, got.body, want)
 		}
@@ -208,19 +213,13 @@ func TestGets(t *testing.T) {
 		if credentials["environment"] != "prod" || credentials["airflow"].(object)["client_id"] != "afi-5d3c0000-0000-4000-8000-000000000000" {
 			t.Errorf("got credentials %v", credentials)
 		}
-		for _, path := range []string{instanceURL, bindingURL} {
-			got := w.send(http.MethodGet, path+"/last_operation"+query, "")
-			if got.status != http.StatusOK || got.object(t)["state"] != "succeeded" || got.description(t) == "" {
-				t.Errorf("%s: got %d %s, want succeeded", path, got.status, got.body)
-			}
-		}
 	}
 }
 
 func TestAnAirflowThatIsNotConfiguredIsToldByItsRow(t *testing.T) {
 	t.Parallel()
 	bound := ordersBound()
-	bound.Identity.Environment = "elsewhere"
+	bound.Airflow.Environment = "elsewhere"
 	bound.Binding.Parameters = nil
 	w := newWorld(t, &core{instance: ordersInstance(), bound: bound})
 	got := w.send(http.MethodGet, bindingURL, "")
@@ -232,7 +231,7 @@ func TestAnAirflowThatIsNotConfiguredIsToldByItsRow(t *testing.T) {
 func TestTheTable(t *testing.T) {
 	t.Parallel()
 
-	put, del, get := http.MethodPut, http.MethodDelete, http.MethodGet
+	put, patch, del, get := http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet
 	failure := func(code identity.FailureCode) error {
 		return &identity.FailedError{Failure: identity.Failure{Code: code, Message: "Airflow of environment prod said no"}}
 	}
@@ -259,6 +258,14 @@ func TestTheTable(t *testing.T) {
 		{"bind: anything", put, bindingURL, errInternal, 500, "InternalError", "request id 7e57c0de"},
 		{"unbind: late", del, bindingURL, identity.ErrLate, 503, "NotFinished", "is being removed and this goes on"},
 		{"unbind: anything", del, bindingURL, errInternal, 500, "InternalError", "request id 7e57c0de"},
+		{"provision: quota", put, instanceURL, &identity.QuotaError{Of: "instances of this plan in this space", Limit: 20}, 400, "QuotaExceeded", "there are 20 instances of this plan in this space already, as many as the plan allows; delete what"},
+		{"bind: quota", put, bindingURL, &identity.QuotaError{Of: "bindings of this instance", Limit: 50}, 400, "QuotaExceeded", "50 bindings of this instance"},
+		{"bind: pending, though that was not allowed", put, bindingURL, &identity.PendingError{Operation: "bind:1"}, 500, "InternalError", "request id 7e57c0de"},
+		{"update: none", patch, instanceURL, identity.ErrNotFound, 404, "InstanceNotFound", "no such service instance"},
+		{"update: busy", patch, instanceURL, identity.ErrBusy, 422, "ConcurrencyError", "repeat"},
+		{"update: late", patch, instanceURL, identity.ErrLate, 503, "NotFinished", "is being changed and this goes on"},
+		{"update: pending, though that was not allowed", patch, instanceURL, &identity.PendingError{Operation: "update:1"}, 500, "InternalError", "request id 7e57c0de"},
+		{"update: anything", patch, instanceURL, errInternal, 500, "InternalError", "request id 7e57c0de"},
 		{"deprovision: late", del, instanceURL, identity.ErrLate, 503, "NotFinished", "repeat the request until"},
 		{"deprovision: anything", del, instanceURL, errInternal, 500, "InternalError", "request id 7e57c0de"},
 		{"get instance: none", get, instanceURL, identity.ErrNotFound, 404, "InstanceNotFound", "no such service instance"},
@@ -284,6 +291,8 @@ func TestTheTable(t *testing.T) {
 				body = provisionBody()
 			case row.method == http.MethodPut:
 				body = bindBody()
+			case row.method == http.MethodPatch:
+				c.instance, body = ordersInstance(), updateBody()
 			case row.method == http.MethodDelete:
 				path += ids
 			}
@@ -310,7 +319,7 @@ func TestEveryLineOfTheTableIsSomeErrorsAnswer(t *testing.T) {
 	}
 	used := map[int]bool{}
 	for _, err := range []error{
-		&catalog.ParametersError{}, &catalog.NotAllowedError{}, &identity.TakenError{},
+		&catalog.ParametersError{}, &catalog.NotAllowedError{}, &identity.TakenError{}, &identity.QuotaError{},
 		failure(identity.FailedTaken), failure(identity.FailedRefused), failure(identity.FailedLate),
 		identity.ErrNotFound, identity.ErrConflict, identity.ErrBusy, identity.ErrForeignSpace, identity.ErrLate, identity.ErrUnavailable,
 	} {
@@ -410,15 +419,15 @@ func TestABindWithNothingToAskForSaysWhatThereIs(t *testing.T) {
 // this broker has them.
 func TestAnswersHaveTheFormOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, &core{instance: ordersInstance(), bound: ordersBound()})
+	w := newWorld(t, &core{instance: ordersInstance(), bound: ordersBound(), progress: identity.Progress{State: identity.Succeeded}})
 	fields := map[string][]string{
-		"provision":      {},
+		"provision":      {"metadata"},
 		"bind":           {"credentials"},
-		"get instance":   {"parameters", "plan_id", "service_id"},
+		"get instance":   {"metadata", "parameters", "plan_id", "service_id"},
 		"get binding":    {"credentials", "parameters"},
 		"last operation": {"description", "state"},
 		"unbind":         {},
-		"update":         {"description", "error"},
+		"update":         {"metadata"},
 	}
 	for name, got := range map[string]reply{
 		"provision":      w.send(http.MethodPut, instanceURL, provisionBody()),

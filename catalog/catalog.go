@@ -1,9 +1,6 @@
 package catalog
 
 import (
-	"fmt"
-	"time"
-
 	"airflow-identity/identity"
 
 	"github.com/pivotal-cf/brokerapi/v11/domain"
@@ -12,49 +9,9 @@ import (
 // OfferingName is what people type after cf create-service.
 const OfferingName = "airflow-identity"
 
-const (
-	// DefaultConnectionTemplate leaves the space out on purpose: spaces often
-	// are dev, staging and prod, and the same DAG must run in each.
-	DefaultConnectionTemplate = "{{org}}_{{instance}}"
-	// DefaultTokenLifetime is short because a token outlives its client at
-	// whoever verifies offline.
-	DefaultTokenLifetime = 10 * time.Minute
-)
-
 // Offering is the one service of this broker.
 type Offering struct {
 	ID string // never changes: it is the key of everything in the platform
-}
-
-// Plan is an environment as it is offered: what may be had there. Its fields
-// are the configuration's; New checks them and adds what it made of them.
-type Plan struct {
-	ID          identity.PlanID
-	Name        string
-	Description string
-	Environment identity.EnvironmentName
-	// ConnectionPrefix is the environment's: ids outside it are never touched.
-	ConnectionPrefix string
-	// DefaultAuthorities are for a bind that asks for nothing, of an instance
-	// that has no list of its own.
-	DefaultAuthorities []identity.Authority
-	// ConnectionTemplate gives the default connection id; "" means
-	// DefaultConnectionTemplate.
-	ConnectionTemplate string
-	Allow              Allow
-	// TokenLifetime is the life of access tokens; 0 means DefaultTokenLifetime.
-	TokenLifetime time.Duration
-
-	authorities []authorityPattern
-	connections []connectionPattern
-	template    text
-	policy      string
-}
-
-// Allow is what a plan gives. Nothing else is given.
-type Allow struct {
-	Authorities   []string
-	ConnectionIDs []string
 }
 
 // Catalog is the offering with its plans, all of them valid.
@@ -93,16 +50,6 @@ func New(offering Offering, plans []Plan) (*Catalog, error) {
 	return c, nil
 }
 
-func (p Plan) withDefaults() Plan {
-	if p.ConnectionTemplate == "" {
-		p.ConnectionTemplate = DefaultConnectionTemplate
-	}
-	if p.TokenLifetime == 0 {
-		p.TokenLifetime = DefaultTokenLifetime
-	}
-	return p
-}
-
 // OfferingID is the service id that every request must name.
 func (c *Catalog) OfferingID() string { return c.offering.ID }
 
@@ -135,8 +82,8 @@ func (c *Catalog) Services() []domain.Service {
 		Bindable:             true,
 		InstancesRetrievable: true,
 		BindingsRetrievable:  true,
-		PlanUpdatable:        false,
-		AllowContextUpdates:  false,
+		PlanUpdatable:        true,
+		AllowContextUpdates:  true,
 		Tags:                 []string{"airflow", "uaa", "oauth2", "identity"},
 		Metadata: &domain.ServiceMetadata{
 			DisplayName: "Airflow Identity",
@@ -151,20 +98,19 @@ func (c *Catalog) Services() []domain.Service {
 }
 
 func (c *Catalog) offered(plan Plan) domain.ServicePlan {
-	no, yes := false, true
+	yes, polling := true, int(plan.MaximumPollingDuration.Seconds())
 	return domain.ServicePlan{
 		ID:            string(plan.ID),
 		Name:          plan.Name,
 		Description:   plan.Description,
 		Free:          &yes,
 		Bindable:      &yes,
-		PlanUpdatable: &no,
+		PlanUpdatable: &yes,
+		// Without it Cloud Controller would poll a lost operation for a week.
+		MaximumPollingDuration: &polling,
 		Metadata: &domain.ServicePlanMetadata{
 			DisplayName: plan.Name,
-			Bullets: []string{
-				"Environment " + string(plan.Environment),
-				fmt.Sprintf("Access tokens live %g minutes", plan.TokenLifetime.Minutes()),
-			},
+			Bullets:     plan.bullets(),
 		},
 		// All three, always: brokerapi writes "parameters": null for one that
 		// is missing, which some platforms reject.

@@ -30,8 +30,19 @@ func TestAConfigurationIsRefusedByPlanAndField(t *testing.T) {
 		{"a long description", func(p *Plan) { p.Description = strings.Repeat("x", 10_001) }, []string{"plan prod: description:"}},
 		{"no environment", func(p *Plan) { p.Environment = "" }, []string{"plan prod: environment:"}},
 		{"an environment that is no segment", func(p *Plan) { p.Environment = "Prod" }, []string{"plan prod: environment:"}},
-		{"a negative life", func(p *Plan) { p.TokenLifetime = -time.Minute }, []string{"plan prod: token_lifetime:"}},
-		{"a life in fractions", func(p *Plan) { p.TokenLifetime = 1500 * time.Millisecond }, []string{"plan prod: token_lifetime:"}},
+		{"token life: negative", func(p *Plan) { p.TokenLifetime.Default = -time.Minute }, []string{"plan prod: token_lifetime.default:"}},
+		{"token life: in fractions", func(p *Plan) { p.TokenLifetime.Maximum = 1500 * time.Millisecond }, []string{"plan prod: token_lifetime.maximum:"}},
+		{"token life: a default beyond the maximum", func(p *Plan) { p.TokenLifetime.Default = 31 * time.Minute }, []string{"plan prod: token_lifetime.default: 31m is more than the maximum, 30m"}},
+		{"token life: longer than a soak", func(p *Plan) { p.TokenLifetime.Maximum = 31 * time.Minute }, []string{"plan prod: token_lifetime.maximum: 31m is more than the soak", "30m"}},
+		{"rotation: negative", func(p *Plan) { p.Rotation.Period = -time.Hour }, []string{"plan prod: rotation.period:"}},
+		{"rotation: in fractions", func(p *Plan) { p.Rotation.Minimum += time.Millisecond }, []string{"plan prod: rotation.minimum:"}},
+		{"rotation: less than the minimum", func(p *Plan) { p.Rotation.Period = 59 * time.Minute }, []string{"plan prod: rotation.period: 59m is not within", "1h and 24h"}},
+		{"rotation: more than the maximum", func(p *Plan) { p.Rotation.Maximum = 3 * time.Hour }, []string{"plan prod: rotation.period: 4h is not within"}},
+		{"app client: negative", func(p *Plan) { p.AppClient.Maximum = -1 }, []string{"plan prod: app_client.maximum:"}},
+		{"polling: negative", func(p *Plan) { p.MaximumPollingDuration = -time.Second }, []string{"plan prod: maximum_polling_duration:"}},
+		{"polling: more than a week", func(p *Plan) { p.MaximumPollingDuration = 169 * time.Hour }, []string{"plan prod: maximum_polling_duration: 169h is more than", "168h"}},
+		{"quota: negative instances", func(p *Plan) { p.Quota.InstancesPerSpace = -1 }, []string{"plan prod: quota.instances_per_space:"}},
+		{"quota: negative bindings", func(p *Plan) { p.Quota.BindingsPerInstance = -1 }, []string{"plan prod: quota.bindings_per_instance:"}},
 
 		{"prefix: capital", func(p *Plan) { p.ConnectionPrefix = "Prod_" }, []string{"plan prod: connection_prefix:"}},
 		{"prefix: digit first", func(p *Plan) { p.ConnectionPrefix = "1_" }, []string{"plan prod: connection_prefix:"}},
@@ -134,7 +145,7 @@ func TestPlansMustDiffer(t *testing.T) {
 func TestAPlanThatWasNotCheckedAllowsNothing(t *testing.T) {
 	t.Parallel()
 	plan := prod()
-	if _, err := plan.JudgeProvision(acmeDev(), []identity.Authority{"orders.read"}); err == nil {
+	if _, err := plan.JudgeProvision(acmeDev(), InstanceParameters{Authorities: authorities("orders.read")}); err == nil {
 		t.Error("a plan that did not go through New gave something away")
 	}
 }
@@ -165,12 +176,15 @@ func TestTheCatalogSaysWhatThePlatformNeeds(t *testing.T) {
 	if err := json.Unmarshal(marshalled, &said); err != nil {
 		t.Fatal(err)
 	}
-	if !said.Bindable || !said.InstancesRetrievable || !said.BindingsRetrievable || said.AllowContextUpdates {
-		t.Errorf("got bindable %v, instances_retrievable %v, bindings_retrievable %v, allow_context_updates %v; want true, true, true, false",
+	if !said.Bindable || !said.InstancesRetrievable || !said.BindingsRetrievable || !said.AllowContextUpdates {
+		t.Errorf("got bindable %v, instances_retrievable %v, bindings_retrievable %v, allow_context_updates %v; want all true",
 			said.Bindable, said.InstancesRetrievable, said.BindingsRetrievable, said.AllowContextUpdates)
 	}
-	if said.PlanUpdateable == nil || *said.PlanUpdateable {
-		t.Error("plan_updateable must be said, and be false")
+	if said.PlanUpdateable == nil || !*said.PlanUpdateable || said.Plans[0].PlanUpdateable == nil || !*said.Plans[0].PlanUpdateable {
+		t.Error("plan_updateable must be said, and be true, of the offering and of the plan")
+	}
+	if got := said.Plans[0].MaximumPollingDuration; got != 600 {
+		t.Errorf("got maximum_polling_duration %d, want 600 seconds", got)
 	}
 	if _, shareable := said.Metadata["shareable"]; shareable {
 		t.Error("the catalog speaks of sharing")
@@ -187,9 +201,11 @@ func TestTheCatalogSaysWhatThePlatformNeeds(t *testing.T) {
 }
 
 type domainPlan struct {
-	ID      string `json:"id"`
-	Free    *bool  `json:"free"`
-	Schemas domain.ServiceSchemas
+	ID                     string `json:"id"`
+	Free                   *bool  `json:"free"`
+	PlanUpdateable         *bool  `json:"plan_updateable"`
+	MaximumPollingDuration int    `json:"maximum_polling_duration"`
+	Schemas                domain.ServiceSchemas
 }
 
 func TestTheSchemaThatIsPublishedIsTheOneThatIsEnforced(t *testing.T) {
@@ -202,9 +218,10 @@ func TestTheSchemaThatIsPublishedIsTheOneThatIsEnforced(t *testing.T) {
 		enforced  *schema
 		keys      []string
 	}{
-		"provision": {schemas.Instance.Create.Parameters, c.provision, []string{"authorities"}},
-		"update":    {schemas.Instance.Update.Parameters, c.update, nil},
-		"bind":      {schemas.Binding.Create.Parameters, c.bind, []string{"authorities", "connection_id"}},
+		"provision": {schemas.Instance.Create.Parameters, c.provision, []string{"authorities", "roles", "rotation_period"}},
+		"update":    {schemas.Instance.Update.Parameters, c.update, []string{"authorities", "roles", "rotation_period"}},
+		"bind": {schemas.Binding.Create.Parameters, c.bind,
+			[]string{"airflow", "app_client", "authorities", "connection_id", "expires_in", "roles", "token_lifetime"}},
 	} {
 		marshalled, err := json.Marshal(pair.published)
 		if err != nil {
@@ -243,7 +260,7 @@ func TestAPlanIsFoundByItsID(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t)
 	plan, ok := c.Plan(prod().ID)
-	if !ok || plan.TokenLifetime != 10*time.Minute || plan.ConnectionTemplate != "{{org}}_{{instance}}" {
+	if !ok || plan.Name != "prod" || plan.ConnectionTemplate != "{{org}}_{{instance}}" || plan.MaximumPollingDuration != 10*time.Minute {
 		t.Errorf("got %+v, %v, want prod with its defaults filled in", plan, ok)
 	}
 	if _, ok := c.Plan("unknown"); ok {
@@ -251,5 +268,91 @@ func TestAPlanIsFoundByItsID(t *testing.T) {
 	}
 	if c.OfferingID() != offering.ID || !slices.Equal(c.PlanNames(), []string{"prod"}) {
 		t.Errorf("got offering %s, plans %v", c.OfferingID(), c.PlanNames())
+	}
+}
+
+func TestTermsThatAreNotConfigured(t *testing.T) {
+	t.Parallel()
+
+	const h, m = time.Hour, time.Minute
+	rows := []struct {
+		name     string
+		tokens   TokenLifetime
+		rotation Rotation
+		client   AppClient
+
+		wantTokens   TokenLifetime
+		wantRotation Rotation
+		wantClient   AppClient
+	}{
+		{"nothing", TokenLifetime{}, Rotation{}, AppClient{},
+			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h}, AppClient{}},
+		{"allowed, no more", TokenLifetime{}, Rotation{}, AppClient{Allowed: true},
+			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h}, AppClient{true, 720 * h}},
+		{"a default", TokenLifetime{Default: 20 * m}, Rotation{Period: 8 * h}, AppClient{true, h},
+			TokenLifetime{20 * m, 20 * m}, Rotation{8 * h, h, 24 * h}, AppClient{true, h}},
+		{"a small maximum", TokenLifetime{Maximum: 5 * m}, Rotation{Maximum: 2 * h}, AppClient{},
+			TokenLifetime{5 * m, 5 * m}, Rotation{2 * h, h, 2 * h}, AppClient{}},
+		{"a large maximum", TokenLifetime{Maximum: 30 * m}, Rotation{Maximum: 48 * h}, AppClient{},
+			TokenLifetime{10 * m, 30 * m}, Rotation{4 * h, h, 48 * h}, AppClient{}},
+		{"a large minimum", TokenLifetime{}, Rotation{Minimum: 36 * h}, AppClient{},
+			TokenLifetime{10 * m, 10 * m}, Rotation{36 * h, 36 * h, 36 * h}, AppClient{}},
+		{"a small period", TokenLifetime{}, Rotation{Period: 30 * m}, AppClient{},
+			TokenLifetime{10 * m, 10 * m}, Rotation{30 * m, 30 * m, 24 * h}, AppClient{}},
+		{"a large period", TokenLifetime{}, Rotation{Period: 72 * h}, AppClient{},
+			TokenLifetime{10 * m, 10 * m}, Rotation{72 * h, h, 72 * h}, AppClient{}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			plan := prod()
+			plan.TokenLifetime, plan.Rotation, plan.AppClient = row.tokens, row.rotation, row.client
+			plan = checked(t, plan)
+			if plan.TokenLifetime != row.wantTokens || plan.Rotation != row.wantRotation || plan.AppClient != row.wantClient {
+				t.Errorf("got %v, %v, %v, want %v, %v, %v", plan.TokenLifetime, plan.Rotation, plan.AppClient, row.wantTokens, row.wantRotation, row.wantClient)
+			}
+		})
+	}
+}
+
+func TestTheMarketplaceTellsWhatAPlanGives(t *testing.T) {
+	t.Parallel()
+	bullets := func(change func(*Plan)) string {
+		plan := prod()
+		change(&plan)
+		return strings.Join(newCatalog(t, plan).Services()[0].Plans[0].Metadata.Bullets, "; ")
+	}
+	for want, change := range map[string]func(*Plan){
+		"Environment prod; Access tokens live 10m, up to 30m if asked for; Clients of an app's own live up to 720h": func(*Plan) {},
+		"Environment prod; Access tokens live 30m; No clients of an app's own; Retired: nothing new is made of it": func(p *Plan) {
+			p.TokenLifetime.Default, p.AppClient.Allowed, p.Retired = p.TokenLifetime.Maximum, false, true
+		},
+	} {
+		if got := bullets(change); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+func TestThePeriodOfAnInstance(t *testing.T) {
+	t.Parallel()
+	plan := checked(t, prod())
+	if got := plan.PeriodOf(identity.Instance{}); got != 4*time.Hour {
+		t.Errorf("got %s, want the plan's", got)
+	}
+	if got := plan.PeriodOf(identity.Instance{RotationPeriod: time.Hour}); got != time.Hour {
+		t.Errorf("got %s, want the one that was asked for", got)
+	}
+}
+
+func TestDurationsAreSaidShortly(t *testing.T) {
+	t.Parallel()
+	for duration, want := range map[time.Duration]string{
+		4 * time.Hour: "4h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 40 * time.Second: "40s", 0: "0s",
+		720 * time.Hour: "720h", time.Hour + 10*time.Second: "1h0m10s", 100 * time.Minute: "1h40m", time.Hour + 20*time.Minute + 30*time.Second: "1h20m30s",
+	} {
+		if got := Duration(duration).String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -14,6 +14,11 @@
 //	ceiling    may this instance hold it?              NotAllowedError   instance-authorities
 //	plan       may this plan give it, here?            NotAllowedError   plan-authorities
 //	           may this connection id be chosen here?  NotAllowedError   plan-connection-ids
+//	           may it last so long, be so frequent?    NotAllowedError   plan-token-lifetime, plan-rotation-period
+//	           may there be a client of one's own?     NotAllowedError   plan-app-client
+//	           may there be roles?                     NotAllowedError   plan-roles
+//	           is the plan still given out?            NotAllowedError   plan-retired
+//	           is it of the instance's environment?    NotAllowedError   plan-environment
 //
 // The grammar is a guardrail although a schema states it: UAA splits strings on
 // commas, so "orders.read,uaa.admin" in one string would make a UAA root.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"airflow-identity/identity"
 )
@@ -16,6 +17,12 @@ const (
 	RuleInstanceAuthorities = "instance-authorities"
 	RulePlanAuthorities     = "plan-authorities"
 	RulePlanConnectionIDs   = "plan-connection-ids"
+	RulePlanRoles           = "plan-roles"
+	RulePlanTokenLifetime   = "plan-token-lifetime"
+	RulePlanAppClient       = "plan-app-client"
+	RulePlanRotation        = "plan-rotation-period"
+	RulePlanEnvironment     = "plan-environment"
+	RulePlanRetired         = "plan-retired"
 )
 
 // NotAllowedError says which guardrails a request has run into, all of them at
@@ -47,42 +54,129 @@ func (e *NotAllowedError) Rules() []string {
 
 // JudgeProvision decides on an instance's ceiling. Nil stays nil: no ceiling
 // beyond the plan's allow-list.
-func (p Plan) JudgeProvision(place Place, asked []identity.Authority) (ceiling []identity.Authority, err error) {
-	if err := refuse(p.judgeAuthorities(p.valuesAt(place), nil, asked)); err != nil {
+func (p Plan) JudgeProvision(place Place, asked InstanceParameters) (ceiling []identity.Authority, err error) {
+	violations := p.judgeRetired("an instance")
+	violations = append(violations, p.judgeAuthorities(p.valuesAt(place), nil, asked.Authorities)...)
+	violations = append(violations, p.judgeRoles(asked.Roles)...)
+	violations = append(violations, p.judgeRotation(time.Duration(asked.RotationPeriod))...)
+	if err := refuse(violations); err != nil {
 		return nil, err
 	}
-	return asSet(asked), nil
+	return asSet(asked.Authorities), nil
 }
 
 // JudgeBind decides what a binding of an instance gets: what was asked for, else
 // the instance's list, else the plan's default; within the instance's list and
-// within the plan's, or nothing. It is pure, and judges by the instance's row.
-func (p Plan) JudgeBind(instance identity.Instance, asked BindParameters) (identity.Grant, error) {
+// within the plan's, or nothing. It is pure, and judges by the instance's row. A
+// connection of the instance's own that it joins has been judged when it was made.
+func (p Plan) JudgeBind(instance identity.Instance, asked BindParameters, joins bool) (identity.Grant, error) {
 	at := p.valuesAt(PlaceOf(instance))
+	authorities := p.list(instance.Ceiling, asked.Authorities)
 
-	authorities := asked.Authorities
-	if authorities == nil {
-		authorities = instance.Ceiling
-	}
-	if authorities == nil {
-		authorities = p.DefaultAuthorities
+	violations := p.judgeRetired("a binding")
+	violations = append(violations, p.judgeAuthorities(at, instance.Ceiling, authorities)...)
+	violations = append(violations, p.judgeRoles(asked.Roles)...)
+	violations = append(violations, p.judgeTokenLifetime(time.Duration(asked.TokenLifetime))...)
+	violations = append(violations, p.judgeAppClient(asked)...)
+	if !joins {
+		violations = append(violations, p.judgeConnection(at, instance, asked.ConnectionID)...)
 	}
 	if len(authorities) == 0 {
-		return identity.Grant{}, invalid(fmt.Sprintf(
-			"authorities is missing, and neither this instance nor plan %s has a default: ask for some of %s", p.Name, listed(p.may(at, instance.Ceiling))))
+		return identity.Grant{}, p.nothing(at, instance, violations)
 	}
-
-	violations := p.judgeAuthorities(at, instance.Ceiling, authorities)
-	violations = append(violations, p.judgeConnection(at, instance, asked.ConnectionID)...)
 	if err := refuse(violations); err != nil {
 		return identity.Grant{}, err
 	}
-	return identity.Grant{
+
+	grant := identity.Grant{
 		Asked:         asSet(asked.Authorities),
 		Authorities:   asSet(authorities),
-		TokenLifetime: p.TokenLifetime,
-		Connection:    asked.ConnectionID,
-	}, nil
+		TokenLifetime: p.TokenLifetime.Default,
+		Airflow:       asked.registers(),
+		AppClient:     asked.AppClient,
+	}
+	if asked.TokenLifetime != 0 {
+		grant.TokenLifetime = time.Duration(asked.TokenLifetime)
+	}
+	if asked.AppClient {
+		grant.ExpiresIn = p.AppClient.Maximum
+		if asked.ExpiresIn != 0 {
+			grant.ExpiresIn = time.Duration(asked.ExpiresIn)
+		}
+	}
+	return grant, nil
+}
+
+// list is what a binding holds: what was asked for, else the instance's list,
+// else the plan's default.
+func (p Plan) list(ceiling, asked []identity.Authority) []identity.Authority {
+	switch {
+	case asked != nil:
+		return asked
+	case ceiling != nil:
+		return ceiling
+	default:
+		return p.DefaultAuthorities
+	}
+}
+
+// nothing refuses a bind that would hold nothing, with the list of what may be
+// asked and with whatever else is in the way.
+func (p Plan) nothing(at values, instance identity.Instance, violations []Violation) error {
+	problems := []Problem{{Message: fmt.Sprintf(
+		"authorities is missing, and neither this instance nor plan %s has a default: ask for some of %s", p.Name, listed(p.may(at, instance.Ceiling)))}}
+	for _, v := range violations {
+		problems = append(problems, Problem(v))
+	}
+	return &ParametersError{problems}
+}
+
+func (p Plan) judgeRetired(what string) []Violation {
+	if !p.Retired {
+		return nil
+	}
+	return []Violation{{RulePlanRetired, fmt.Sprintf(
+		"plan %s is retired: what was made of it goes on working, but %s cannot be made of it any more, so use another plan", p.Name, what)}}
+}
+
+// judgeRoles refuses every role: without a Cloud Controller nobody could assign it.
+func (p Plan) judgeRoles(asked []string) []Violation {
+	if len(asked) == 0 {
+		return nil
+	}
+	return []Violation{{RulePlanRoles, fmt.Sprintf(
+		"roles %s: plan %s gives none, since no Cloud Controller is configured for environment %s; leave roles out", quotes(asked), p.Name, p.Environment)}}
+}
+
+func (p Plan) judgeTokenLifetime(asked time.Duration) []Violation {
+	if asked <= p.TokenLifetime.Maximum {
+		return nil
+	}
+	return []Violation{{RulePlanTokenLifetime, fmt.Sprintf(
+		"token_lifetime %s: plan %s allows at most %s", Duration(asked), p.Name, Duration(p.TokenLifetime.Maximum))}}
+}
+
+func (p Plan) judgeAppClient(asked BindParameters) []Violation {
+	switch {
+	case !asked.AppClient:
+		return nil
+	case !p.AppClient.Allowed:
+		return []Violation{{RulePlanAppClient, fmt.Sprintf("app_client: plan %s gives no clients of an app's own; leave it out", p.Name)}}
+	case time.Duration(asked.ExpiresIn) > p.AppClient.Maximum:
+		return []Violation{{RulePlanAppClient, fmt.Sprintf(
+			"expires_in %s: plan %s allows at most %s", asked.ExpiresIn, p.Name, Duration(p.AppClient.Maximum))}}
+	default:
+		return nil
+	}
+}
+
+// judgeRotation judges a period that was asked for; 0 is the plan's own.
+func (p Plan) judgeRotation(asked time.Duration) []Violation {
+	if asked == 0 || p.Rotation.Minimum <= asked && asked <= p.Rotation.Maximum {
+		return nil
+	}
+	return []Violation{{RulePlanRotation, fmt.Sprintf(
+		"rotation_period %s: plan %s allows %s to %s", Duration(asked), p.Name, Duration(p.Rotation.Minimum), Duration(p.Rotation.Maximum))}}
 }
 
 // judgeAuthorities finds what is beyond the fixed list, the ceiling (nil: none)

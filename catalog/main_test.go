@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"testing"
+	"time"
 
 	"airflow-identity/identity"
 
@@ -22,6 +23,9 @@ func prod() Plan {
 			Authorities:   []string{"orders.*", "{{org}}.{{space}}.*"},
 			ConnectionIDs: []string{"{{org}}_*", "shared_*"},
 		},
+		TokenLifetime: TokenLifetime{Default: 10 * time.Minute, Maximum: 30 * time.Minute},
+		Rotation:      Rotation{Period: 4 * time.Hour, Minimum: time.Hour, Maximum: 24 * time.Hour},
+		AppClient:     AppClient{Allowed: true, Maximum: 720 * time.Hour},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"airflow-identity/identity"
@@ -15,26 +16,55 @@ import (
 // authorities take a fifth of it.
 const largestParameters = 64 << 10
 
-// ProvisionParameters are those of cf create-service.
-type ProvisionParameters struct {
+// InstanceParameters are those of cf create-service.
+type InstanceParameters struct {
 	// Authorities is the instance's ceiling; nil if none was asked for.
 	Authorities []identity.Authority `json:"authorities"`
+	// Roles are space roles; no plan gives any without a Cloud Controller.
+	Roles []string `json:"roles"`
+	// RotationPeriod is the one that was asked for; 0 for the plan's.
+	RotationPeriod Duration `json:"rotation_period"`
+}
+
+// UpdateParameters are those of cf update-service: what is named changes, all
+// else stays as it is. Cloud Controller sends "{}" with every rename and every
+// change of the plan, so leaving a key out cannot mean to take it away.
+type UpdateParameters struct {
+	InstanceParameters
+	canonical []byte
 }
 
 // BindParameters are those of cf bind-service and cf create-service-key.
 type BindParameters struct {
 	// Authorities is what was asked for; nil if nothing was.
 	Authorities []identity.Authority `json:"authorities"`
+	Roles       []string             `json:"roles"`
+	// TokenLifetime is the one that was asked for; 0 for the plan's.
+	TokenLifetime Duration `json:"token_lifetime"`
 	// ConnectionID is the one that was chosen; "" for the default.
 	ConnectionID identity.ConnectionID `json:"connection_id"`
+	// Airflow is nil where nothing was said: a connection is then registered.
+	Airflow *bool `json:"airflow"`
+	// AppClient asks for a client of the caller's own, that lives for ExpiresIn;
+	// 0 for the longest that the plan allows.
+	AppClient bool     `json:"app_client"`
+	ExpiresIn Duration `json:"expires_in"`
 }
+
+func (p BindParameters) registers() bool { return p.Airflow == nil || *p.Airflow }
 
 // ParseProvision reads the parameters of a provision. The canonical form is the
 // same for requests that are identical: keys sorted, lists sorted as the sets
 // that they are, "{}" for none. Any error is a *ParametersError.
-func (c *Catalog) ParseProvision(raw json.RawMessage) (parameters ProvisionParameters, canonical []byte, err error) {
+func (c *Catalog) ParseProvision(raw json.RawMessage) (parameters InstanceParameters, canonical []byte, err error) {
 	canonical, err = c.provision.parse(raw, &parameters)
 	return parameters, canonical, err
+}
+
+// ParseUpdate reads the parameters of an update, as ParseProvision does.
+func (c *Catalog) ParseUpdate(raw json.RawMessage) (parameters UpdateParameters, err error) {
+	parameters.canonical, err = c.update.parse(raw, &parameters.InstanceParameters)
+	return parameters, err
 }
 
 // ParseBind reads the parameters of a bind, as ParseProvision does.
@@ -79,4 +109,27 @@ func asSets(document any) any {
 		}
 	}
 	return document
+}
+
+// over gives the parameters that an instance has after the update, in canonical
+// form: those it had, with what is named here in their place.
+func (p UpdateParameters) over(had []byte) ([]byte, error) {
+	merged := map[string]json.RawMessage{}
+	if len(had) > 0 {
+		if err := json.Unmarshal(had, &merged); err != nil {
+			return nil, fmt.Errorf("reading the parameters that the instance has: %w", err)
+		}
+	}
+	if len(p.canonical) > 0 {
+		var named map[string]json.RawMessage
+		if err := json.Unmarshal(p.canonical, &named); err != nil {
+			return nil, fmt.Errorf("reading the parameters of the update: %w", err)
+		}
+		maps.Copy(merged, named)
+	}
+	after, err := json.Marshal(merged)
+	if err != nil {
+		return nil, fmt.Errorf("marshalling the parameters after the update: %w", err)
+	}
+	return after, nil
 }

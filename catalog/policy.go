@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"airflow-identity/identity"
 )
@@ -29,9 +28,13 @@ func (p Plan) hash() string {
 		ConnectionPrefix   string                   `json:"connection_prefix"`
 		ConnectionTemplate string                   `json:"connection_template"`
 		ConnectionIDs      []string                 `json:"connection_ids"`
-		TokenLifetime      time.Duration            `json:"token_lifetime"`
+		TokenLifetime      TokenLifetime            `json:"token_lifetime"`
+		Rotation           Rotation                 `json:"rotation"`
+		AppClient          AppClient                `json:"app_client"`
+		Quota              Quota                    `json:"quota"`
+		Retired            bool                     `json:"retired"`
 	}{
-		Version:            1,
+		Version:            2,
 		Environment:        p.Environment,
 		AuthorityGrammar:   authorityGrammar,
 		LongestAuthority:   longestAuthority,
@@ -42,6 +45,10 @@ func (p Plan) hash() string {
 		ConnectionTemplate: p.ConnectionTemplate,
 		ConnectionIDs:      sorted(p.Allow.ConnectionIDs),
 		TokenLifetime:      p.TokenLifetime,
+		Rotation:           p.Rotation,
+		AppClient:          p.AppClient,
+		Quota:              p.Quota,
+		Retired:            p.Retired,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("marshalling a policy of strings and numbers: %v", err))

@@ -110,18 +110,34 @@ func (s *schema) describe(leaf *jsonschema.ValidationError, document any) []Prob
 	case len(at) == 0:
 		return s.describeObject(leaf)
 	case at[0] == "authorities" && len(at) == 1:
-		return []Problem{{Message: describeAuthorities(leaf)}}
+		return []Problem{{Message: describeList(leaf, "authorities", `["orders.read"]`)}}
 	case at[0] == "authorities":
-		return []Problem{describeAuthority(leaf, at[1], document)}
+		return []Problem{describeAuthority(at[1], document)}
+	case at[0] == "roles" && len(at) == 1:
+		return []Problem{{Message: describeList(leaf, "roles", `["space_auditor"]`)}}
+	case at[0] == "roles":
+		return []Problem{{Message: describeRole(at[1], document)}}
 	case at[0] == "connection_id":
 		return []Problem{{Message: describeConnectionID(leaf, document)}}
+	case slices.Contains(durations, at[0]):
+		return []Problem{{Message: describeDuration(at[0], document)}}
+	case slices.Contains(booleans, at[0]):
+		return []Problem{{Message: at[0] + " must be true or false, without quotes"}}
 	default:
 		return []Problem{{Message: quote(at[0]) + " is not valid"}}
 	}
 }
 
+var (
+	durations = []string{"rotation_period", "token_lifetime", "expires_in"}
+	booleans  = []string{"airflow", "app_client"}
+)
+
 func (s *schema) describeObject(leaf *jsonschema.ValidationError) []Problem {
 	allowed := "allowed: " + strings.Join(s.keys, ", ")
+	if _, not := leaf.ErrorKind.(*kind.Not); not {
+		return describeContradiction(leaf)
+	}
 	extra, ok := leaf.ErrorKind.(*kind.AdditionalProperties)
 	if !ok {
 		return []Problem{{Message: "they must be a JSON object (" + allowed + ")"}}
@@ -133,30 +149,33 @@ func (s *schema) describeObject(leaf *jsonschema.ValidationError) []Problem {
 	return []Problem{{Message: quotes(unknown) + " are not parameters here (" + allowed + ")"}}
 }
 
-func describeAuthorities(leaf *jsonschema.ValidationError) string {
+// describeContradiction finds which one it is by its place in the schema.
+func describeContradiction(leaf *jsonschema.ValidationError) []Problem {
+	for i, c := range contradictions {
+		if strings.HasSuffix(leaf.SchemaURL, fmt.Sprintf("#/allOf/%d", i)) {
+			return []Problem{{Message: c.sentence}}
+		}
+	}
+	return []Problem{{Message: "they contradict each other"}}
+}
+
+func describeList(leaf *jsonschema.ValidationError, key, such string) string {
 	switch k := leaf.ErrorKind.(type) {
 	case *kind.MinItems:
-		return "authorities is empty: name at least one, or leave the key out"
+		return key + " is empty: name at least one, or leave the key out"
 	case *kind.MaxItems:
-		return fmt.Sprintf("authorities has %d entries, at most %d are allowed", k.Got, k.Want)
+		return fmt.Sprintf("%s has %d entries, at most %d are allowed", key, k.Got, k.Want)
 	case *kind.UniqueItems:
-		return fmt.Sprintf("authorities[%d] repeats authorities[%d]", max(k.Duplicates[0], k.Duplicates[1]), min(k.Duplicates[0], k.Duplicates[1]))
+		return fmt.Sprintf("%s[%d] repeats %s[%d]", key, max(k.Duplicates[0], k.Duplicates[1]), key, min(k.Duplicates[0], k.Duplicates[1]))
 	default:
-		return `authorities must be a list of strings, such as ["orders.read"]`
+		return key + " must be a list of strings, such as " + such
 	}
 }
 
-func describeAuthority(leaf *jsonschema.ValidationError, index string, document any) Problem {
-	item := "authorities[" + index + "]"
-	if _, ok := leaf.ErrorKind.(*kind.Type); ok {
+func describeAuthority(index string, document any) Problem {
+	item, text := itemOf(document, "authorities", index)
+	if !text {
 		return Problem{Message: item + " must be a string"}
-	}
-	if list, ok := document.(map[string]any)["authorities"].([]any); ok {
-		if i, err := strconv.Atoi(index); err == nil && i < len(list) {
-			if value, ok := list[i].(string); ok {
-				item += " " + quote(value)
-			}
-		}
 	}
 	return Problem{
 		Rule: RuleAuthorityGrammar,
@@ -172,4 +191,33 @@ func describeConnectionID(leaf *jsonschema.ValidationError, document any) string
 	value, _ := document.(map[string]any)["connection_id"].(string)
 	return fmt.Sprintf(`connection_id %s cannot be used: 1 to %d characters of a-z, 0-9, _, . and -, the first one a letter, no "..", and neither test nor defaults`,
 		quote(value), longestConnectionID)
+}
+
+// itemOf names an entry of a list and shows it, if it is a string.
+func itemOf(document any, key, index string) (item string, text bool) {
+	item = key + "[" + index + "]"
+	if list, ok := document.(map[string]any)[key].([]any); ok {
+		if i, err := strconv.Atoi(index); err == nil && i < len(list) {
+			if value, ok := list[i].(string); ok {
+				return item + " " + quote(value), true
+			}
+		}
+	}
+	return item, false
+}
+
+func describeRole(index string, document any) string {
+	item, text := itemOf(document, "roles", index)
+	if !text {
+		return item + " must be a string"
+	}
+	return item + " is not a space role: there are " + strings.Join(spaceRoles, ", ")
+}
+
+func describeDuration(key string, document any) string {
+	value, ok := document.(map[string]any)[key].(string)
+	if !ok {
+		return key + ` must be a string, such as "4h"`
+	}
+	return fmt.Sprintf("%s %s is not a duration that can be asked for: whole hours, minutes and seconds, more than none, such as 4h, 90m or 1h30m", key, quote(value))
 }

@@ -82,9 +82,7 @@ func (p *Plan) validate() []error {
 	if !aSegment.MatchString(string(p.Environment)) {
 		report("environment", "%s must be a name of a-z, 0-9, _ and -", quote(string(p.Environment)))
 	}
-	if p.TokenLifetime < time.Second || p.TokenLifetime%time.Second != 0 {
-		report("token_lifetime", "%s must be whole seconds, at least one", p.TokenLifetime)
-	}
+	problems = append(problems, p.validateTerms()...)
 	if prefix := p.ConnectionPrefix; prefix != "" && (!aConnectionID.MatchString(prefix) || strings.Contains(prefix, "..") || len(prefix) > longestPrefix) {
 		report("connection_prefix", `%s must be a-z, 0-9, _, . and -, begin with a letter, hold no ".." and have at most %d characters`, quote(prefix), longestPrefix)
 	}
@@ -111,6 +109,58 @@ func (p *Plan) validate() []error {
 		p.connections = append(p.connections, pattern)
 	}
 	return append(problems, p.validateDefaults()...)
+}
+
+// validateTerms checks how long things last and how many there may be.
+func (p *Plan) validateTerms() []error {
+	var problems []error
+	report := func(field, format string, arguments ...any) {
+		problems = append(problems, fmt.Errorf(field+": "+format, arguments...))
+	}
+	type term struct {
+		field string
+		is    time.Duration
+	}
+	terms := []term{
+		{"token_lifetime.default", p.TokenLifetime.Default},
+		{"token_lifetime.maximum", p.TokenLifetime.Maximum},
+		{"rotation.period", p.Rotation.Period},
+		{"rotation.minimum", p.Rotation.Minimum},
+		{"rotation.maximum", p.Rotation.Maximum},
+		{"maximum_polling_duration", p.MaximumPollingDuration},
+	}
+	if p.AppClient.Allowed {
+		terms = append(terms, term{"app_client.maximum", p.AppClient.Maximum})
+	}
+	for _, t := range terms {
+		if t.is < time.Second || t.is%time.Second != 0 {
+			report(t.field, "%s must be whole seconds, at least one", t.is)
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+
+	if p.TokenLifetime.Default > p.TokenLifetime.Maximum {
+		report("token_lifetime.default", "%s is more than the maximum, %s", Duration(p.TokenLifetime.Default), Duration(p.TokenLifetime.Maximum))
+	}
+	// A token must not outlive the secret that it was fetched with.
+	if soak := p.Rotation.shortestSoak(); p.TokenLifetime.Maximum > soak {
+		report("token_lifetime.maximum", "%s is more than the soak of the shortest rotation period, %s: half of rotation.minimum", Duration(p.TokenLifetime.Maximum), Duration(soak))
+	}
+	if p.Rotation.Period < p.Rotation.Minimum || p.Rotation.Period > p.Rotation.Maximum {
+		report("rotation.period", "%s is not within minimum and maximum, %s and %s", Duration(p.Rotation.Period), Duration(p.Rotation.Minimum), Duration(p.Rotation.Maximum))
+	}
+	if p.MaximumPollingDuration > longestPollingDuration {
+		report("maximum_polling_duration", "%s is more than Cloud Controller ever polls, %s", Duration(p.MaximumPollingDuration), Duration(longestPollingDuration))
+	}
+	if p.Quota.InstancesPerSpace < 0 {
+		report("quota.instances_per_space", "must not be negative; 0 is any number")
+	}
+	if p.Quota.BindingsPerInstance < 0 {
+		report("quota.bindings_per_instance", "must not be negative; 0 is any number")
+	}
+	return problems
 }
 
 // validateDefaults holds a default to what a request is held to. It must be
