@@ -89,6 +89,7 @@ plans:
   name: prod
   environment: prod
   description: identities for production DAGs
+  app_client: {allowed: true}
   default_authorities: [orders.read]
   allow: {authorities: ["orders.*", "{{org}}.{{space}}.*"], connection_ids: ["{{org}}_*", "orders_*"]}
 `, offeringID, budget, uaa, timeout, airflow, timeout, prodPlan)

@@ -50,7 +50,10 @@ func (w *world) problems() []string {
 	return c.found
 }
 
-const sqlRestless = `SELECT count(*) FROM identity WHERE lease_until > clock_timestamp() OR due_at IS NOT NULL`
+// An app client that only waits for its end is at rest.
+const restless = `lease_until > clock_timestamp() OR due_at IS NOT NULL AND (expires_at IS NULL OR ended_at IS NOT NULL OR due_at < expires_at)`
+
+const sqlRestless = `SELECT count(*) FROM identity WHERE ` + restless
 
 // settle waits until no row is leased and none is due. Debts are for ever, so a
 // test with an Airflow that stays down does not call it.
@@ -63,7 +66,7 @@ func (w *world) settle() bool {
 
 func (w *world) restless() string {
 	rows, err := w.pool.Query(context.Background(),
-		`SELECT id || ' client=' || client_phase || ' connection=' || connection_phase || ' attempt=' || attempt || ' ' || last_error FROM identity WHERE due_at IS NOT NULL`)
+		`SELECT id || ' client=' || client_phase || ' connection=' || connection_phase || ' attempt=' || attempt || ' ' || last_error FROM identity WHERE `+restless)
 	if err != nil {
 		return err.Error()
 	}
@@ -97,10 +100,12 @@ type checker struct {
 
 type identityRow struct {
 	ID             identity.ID
+	Kind           identity.Kind
 	Environment    identity.EnvironmentName
 	Granted        []string
 	TokenURL       string
 	Connection     string
+	Description    string
 	Client, Posted string // phases
 	Generation     int
 	Sealed         bool
@@ -110,8 +115,19 @@ type identityRow struct {
 
 type bindingRow struct {
 	GUID                                string
-	Identity                            identity.ID
+	Airflow, Client                     identity.ID
 	Succeeded, Failed, Unbound, Removed bool
+}
+
+// identities are those the binding refers to.
+func (b bindingRow) identities() []identity.ID {
+	var ids []identity.ID
+	for _, id := range []identity.ID{b.Airflow, b.Client} {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (b bindingRow) live() bool { return b.Succeeded && !b.Failed && !b.Unbound && !b.Removed }
@@ -125,9 +141,9 @@ func (c *checker) load() {
 	if err := c.w.pool.QueryRow(ctx, `SELECT id FROM broker`).Scan(&c.broker); err != nil {
 		c.w.t.Fatal(err)
 	}
-	rows, err := c.w.pool.Query(ctx, `SELECT y.id, y.environment, y.granted, y.token_url, y.connection, y.client_phase, y.connection_phase,
-		y.generation, y.secret IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, c.debt_since IS NOT NULL AND c.identity = y.id
-		FROM identity y JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection`)
+	rows, err := c.w.pool.Query(ctx, `SELECT y.id, y.kind, y.environment, y.granted, y.token_url, coalesce(y.connection, ''), y.description, y.client_phase, y.connection_phase,
+		y.generation, y.secret IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, coalesce(c.debt_since IS NOT NULL AND c.identity = y.id, false)
+		FROM identity y LEFT JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection`)
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
@@ -139,7 +155,7 @@ func (c *checker) load() {
 	for _, row := range all {
 		c.identities[row.ID] = row
 	}
-	rows, err = c.w.pool.Query(ctx, `SELECT guid, identity, succeeded_at IS NOT NULL, failed_at IS NOT NULL, unbound_at IS NOT NULL, removed_at IS NOT NULL FROM binding`)
+	rows, err = c.w.pool.Query(ctx, `SELECT guid, coalesce(airflow_identity, ''), coalesce(client_identity, ''), succeeded_at IS NOT NULL, failed_at IS NOT NULL, unbound_at IS NOT NULL, removed_at IS NOT NULL FROM binding`)
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
@@ -158,31 +174,48 @@ func (c *checker) boundIsWhole() {
 			}
 			continue
 		}
-		row := c.identities[b.Identity]
-		env := c.w.envs[row.Environment]
-		client, found := env.uaa.Client(string(row.ID.ClientID()))
-		if !found {
-			c.report(1, "binding %s: client %s is not in UAA", b.GUID, row.ID.ClientID())
-			continue
+		for _, id := range b.identities() {
+			c.identityIsWhole(b, c.identities[id])
 		}
-		granted := slices.Sorted(slices.Values(row.Granted))
-		if !slices.Equal(client.Authorities, granted) || client.Secrets != 1 || !slices.Equal(client.GrantTypes, []string{"client_credentials"}) {
-			c.report(1, "binding %s: client is %+v, want authorities %v and one secret", b.GUID, client, granted)
-		}
-		connection, found := env.airflow.Connection(row.Connection)
-		if !found {
-			c.report(1, "binding %s: connection %s is not in Airflow", b.GUID, row.Connection)
-			continue
-		}
-		marker, _ := identity.ParseMarker(connection.Description)
-		wantMarker := identity.Marker{Broker: c.broker, Connection: identity.ConnectionID(row.Connection), Identity: row.ID, Generation: row.Generation}
-		if connection.ConnType != "http" || connection.Host != row.TokenURL || connection.Login != string(row.ID.ClientID()) || marker != wantMarker {
-			c.report(1, "binding %s: connection is %s %s %s %+v, want http %s %s %+v", b.GUID,
-				connection.ConnType, connection.Host, connection.Login, marker, row.TokenURL, row.ID.ClientID(), wantMarker)
-		}
-		if status := tokenStatus(connection.Host, connection.Login, connection.Password); status != http.StatusOK {
-			c.report(1, "binding %s: UAA answers %d to the connection's secret", b.GUID, status)
-		}
+	}
+}
+
+func (c *checker) identityIsWhole(b bindingRow, row identityRow) {
+	env := c.w.envs[row.Environment]
+	if row.Kind == identity.AppIdentity && row.Ended {
+		return // it expired; the binding lives on without it
+	}
+	client, found := env.uaa.Client(string(row.ID.ClientID()))
+	if !found {
+		c.report(1, "binding %s: client %s is not in UAA", b.GUID, row.ID.ClientID())
+		return
+	}
+	granted := slices.Sorted(slices.Values(row.Granted))
+	if len(granted) == 0 {
+		granted = []string{"uaa.none"}
+	}
+	if !slices.Equal(client.Authorities, granted) || client.Secrets != 1 || !slices.Equal(client.GrantTypes, []string{"client_credentials"}) {
+		c.report(1, "binding %s: client is %+v, want authorities %v and one secret", b.GUID, client, granted)
+	}
+	if row.Kind == identity.AppIdentity {
+		return
+	}
+	connection, found := env.airflow.Connection(row.Connection)
+	if !found {
+		c.report(1, "binding %s: connection %s is not in Airflow", b.GUID, row.Connection)
+		return
+	}
+	marker, _ := identity.ParseMarker(connection.Description)
+	wantMarker := identity.Marker{Broker: c.broker, Connection: identity.ConnectionID(row.Connection), Identity: row.ID, Generation: row.Generation}
+	if connection.ConnType != "http" || connection.Host != row.TokenURL || connection.Login != string(row.ID.ClientID()) || marker != wantMarker {
+		c.report(1, "binding %s: connection is %s %s %s %+v, want http %s %s %+v", b.GUID,
+			connection.ConnType, connection.Host, connection.Login, marker, row.TokenURL, row.ID.ClientID(), wantMarker)
+	}
+	if sentence := strings.TrimSuffix(connection.Description, " "+wantMarker.String()); sentence != row.Description {
+		c.report(1, "binding %s: the connection's sentence is %q, want %q", b.GUID, sentence, row.Description)
+	}
+	if status := tokenStatus(connection.Host, connection.Login, connection.Password); status != http.StatusOK {
+		c.report(1, "binding %s: UAA answers %d to the connection's secret", b.GUID, status)
 	}
 }
 
@@ -249,6 +282,9 @@ func (c *checker) removedIsGone() {
 func (c *checker) nothingTwice() {
 	held := map[identity.EnvironmentName]map[string]int{}
 	for _, row := range c.identities {
+		if row.Connection == "" {
+			continue
+		}
 		if held[row.Environment] == nil {
 			held[row.Environment] = map[string]int{}
 		}
@@ -324,7 +360,7 @@ func (c *checker) reservationsAreTrue() {
 		holders[r.Identity] = true
 	}
 	for id, row := range c.identities {
-		if !row.Clean && !holders[id] {
+		if row.Kind == identity.AirflowIdentity && !row.Clean && !holders[id] {
 			c.report(6, "identity %s is not clean and its connection id is not reserved for it", id)
 		}
 	}
@@ -367,15 +403,25 @@ func (c *checker) everythingIsAnEvent() {
 		seen[e.Binding+"/"+e.Action+"/"+e.Outcome]++
 	}
 	for _, b := range c.bindings {
-		id := string(b.Identity)
 		expect := map[string]bool{
-			b.GUID + "/bind/":             true, // it was asked for
-			b.GUID + "/bind/done":         b.Succeeded,
-			b.GUID + "/bind/failed":       b.Failed,
-			b.GUID + "/unbind/":           b.Unbound,
-			b.GUID + "/unbind/done":       b.Removed,
-			id + " client.make done":      false, // the reply may have been lost
-			id + " identity.removed done": c.identities[b.Identity].Clean,
+			b.GUID + "/bind/":       true, // it was asked for
+			b.GUID + "/bind/done":   b.Succeeded,
+			b.GUID + "/bind/failed": b.Failed,
+			b.GUID + "/unbind/":     b.Unbound,
+			b.GUID + "/unbind/done": b.Removed,
+		}
+		for _, id := range b.identities() {
+			row := c.identities[id]
+			expect[string(id)+" identity.removed done"] = row.Clean
+			if !b.live() || row.Ended {
+				continue
+			}
+			if seen[string(id)+" client.make done"]+seen[string(id)+" client.look done"] == 0 {
+				c.report(7, "binding %s: no event says how its client came to be", b.GUID)
+			}
+			if row.Kind == identity.AirflowIdentity && seen[string(id)+" connection.make done"]+seen[string(id)+" connection.look done"] == 0 {
+				c.report(7, "binding %s: no event says how its connection came to be", b.GUID)
+			}
 		}
 		for event, due := range expect {
 			if due && seen[event] == 0 {

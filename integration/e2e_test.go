@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"airflow-identity/identity"
+	"airflow-identity/integration/cloudcontroller"
 	"airflow-identity/integration/postgres/pgtest"
 	"airflow-identity/integration/real"
 	"airflow-identity/store"
@@ -28,8 +29,8 @@ import (
 const fetchToken = `
 import json
 from airflow.providers.http.hooks.http import HttpHook
-token = HttpHook("POST", http_conn_id="acme_orders").run(data={"grant_type": "client_credentials"}).json()["access_token"]
-kept = HttpHook.get_connection("acme_orders")
+token = HttpHook("POST", http_conn_id="CONNECTION").run(data={"grant_type": "client_credentials"}).json()["access_token"]
+kept = HttpHook.get_connection("CONNECTION")
 json.dump({"token": token, "login": kept.login, "password": kept.password, "host": kept.host}, open("KEPT", "w"))
 `
 
@@ -44,16 +45,7 @@ func TestE2EMainJob(t *testing.T) {
 	}
 	uaa, airflow := startReal(t)
 	lap("a real UAA 4.30.0 and a real Airflow 3.3.2 are up")
-
-	keyset, err := store.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &safeBuffer{}
-	p := newProgram(t, log, configFile(uaa.URL, airflow.URL, 10*time.Second, 40*time.Second),
-		brokerEnvironment(pgtest.New(t), keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
-	p.platform = &platform{w: &world{t: t, leaks: &leaks{}}, base: p.url()}
-	p.start()
+	p := realBroker(t, uaa, airflow)
 	lap("the broker is ready")
 
 	want(t, p.provision("i1", nil), http.StatusCreated, "provision")
@@ -70,7 +62,7 @@ func TestE2EMainJob(t *testing.T) {
 	}
 	want(t, p.bind("i1", "b1", "app-1", object{"authorities": []string{"orders.read"}}), http.StatusOK, "the same bind")
 
-	kept := runTask(t, airflow)
+	kept := runTask(t, airflow, "acme_orders")
 	lap("a token by Airflow's own HttpHook")
 	status, checked := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}})
 	if status != http.StatusOK {
@@ -107,10 +99,100 @@ func TestE2EMainJob(t *testing.T) {
 	for what, secret := range map[string]string{
 		"the client's secret": kept.Password, "the token": kept.Token, "the broker's own secret": uaa.Broker.Secret, "Airflow's password": airflow.Password,
 	} {
-		if strings.Contains(log.String(), secret) {
+		if strings.Contains(p.log.String(), secret) {
 			t.Errorf("%s is in the log", what)
 		}
 	}
+}
+
+// realBroker is the real program before the real systems.
+func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow) *program {
+	t.Helper()
+	keyset, err := store.NewKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, &safeBuffer{}, configFile(uaa.URL, airflow.URL, 10*time.Second, 40*time.Second),
+		brokerEnvironment(pgtest.New(t), keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
+	p.platform = &platform{w: &world{t: t, leaks: &leaks{}}, base: p.url()}
+	p.start()
+	return p
+}
+
+// TestE2ECloudFoundry types the cf CLI's commands into a faithful Cloud Controller
+// in front of the real program, a real UAA and a real Airflow. What a person would
+// see afterwards is asked of the real systems.
+func TestE2ECloudFoundry(t *testing.T) {
+	uaa, airflow := startReal(t)
+	p := realBroker(t, uaa, airflow)
+	k, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range cloudcontroller.Versions {
+		cc, err := cloudcontroller.New(cloudcontroller.Config{
+			URL: p.url(), User: brokerUser, Password: brokerPass, APIVersion: version, Clock: cloudcontroller.NewLeap(),
+			Contract: k, Report: func(finding string) { t.Errorf("the contract: %s", finding) },
+			Org: cloudcontroller.Place{GUID: org, Name: orgName}, Space: cloudcontroller.Place{GUID: space, Name: spaceName},
+			UserGUID: "user-guid-1",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := &cf{cc, t, p.w}
+		u.ok(u.CreateServiceBroker(t.Context()), "cf create-service-broker")
+		cfStory(t, u, uaa, airflow)
+	}
+}
+
+func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow) {
+	t.Helper()
+	ctx := t.Context()
+	const connection = "orders_nightly" // before 2.15 no names are told, and the default is one of guids
+	u.ok(u.CreateService(ctx, offeringName, "prod", "orders", object{"authorities": []string{"orders.read", "orders.write"}}), "cf create-service")
+	u.ok(u.BindService(ctx, "etl", "orders", cloudcontroller.Bind{Parameters: object{"connection_id": connection}}), "cf bind-service")
+	kept := runTask(t, airflow, connection)
+	if got := authoritiesAtUAA(t, uaa, kept.Token); !slices.Equal(got, []string{"orders.read", "orders.write"}) {
+		t.Errorf("the token's authorities: got %v, want read and write", got)
+	}
+	u.ok(u.CreateServiceKey(ctx, "orders", "ci", object{"airflow": false, "app_client": true, "expires_in": "1h", "authorities": []string{"orders.write"}}), "cf create-service-key")
+	key, err := u.ServiceKey("orders", "ci")
+	u.ok(err, "cf service-key")
+	endpoint, _ := key["token_url"].(string)
+	id, _ := key["client_id"].(string)
+	secret, _ := key["client_secret"].(string)
+	if status := tokenStatus(endpoint, id, secret); status != http.StatusOK {
+		t.Errorf("the key's client: UAA answers %d, want 200", status)
+	}
+
+	u.ok(u.UpdateService(ctx, "orders", "", read), "cf update-service")
+	if got := authoritiesAtUAA(t, uaa, runTask(t, airflow, connection).Token); !slices.Equal(got, []string{"orders.read"}) {
+		t.Errorf("the token's authorities after the update: got %v, want orders.read", got)
+	}
+	if status, _ := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}}); status != http.StatusBadRequest {
+		t.Errorf("a token from before the narrowing: check_token answers %d, want 400", status)
+	}
+	u.ok(u.RenameService(ctx, "orders", "renamed"), "cf rename-service")
+	u.ok(u.DeleteServiceKey(ctx, "renamed", "ci"), "cf delete-service-key")
+	if status := tokenStatus(endpoint, id, secret); status != http.StatusUnauthorized {
+		t.Errorf("the key's client after cf delete-service-key: UAA answers %d, want 401", status)
+	}
+	u.ok(u.DeleteService(ctx, "renamed"), "cf delete-service")
+	if gone := airflowGet(t, airflow, connection); gone.status != http.StatusNotFound {
+		t.Errorf("the connection after cf delete-service: Airflow answers %d, want 404", gone.status)
+	}
+	if status := clientStatus(t, uaa, kept.Login); status != http.StatusNotFound {
+		t.Errorf("the client after cf delete-service: UAA answers %d, want 404", status)
+	}
+}
+
+func authoritiesAtUAA(t *testing.T, uaa *real.UAA, token string) []string {
+	t.Helper()
+	status, checked := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {token}})
+	if status != http.StatusOK {
+		t.Errorf("check_token: got %d %v, want 200", status, checked)
+	}
+	return slices.Sorted(slices.Values(texts(checked["authorities"])))
 }
 
 func startReal(t *testing.T) (*real.UAA, *real.Airflow) {
@@ -150,10 +232,10 @@ func startReal(t *testing.T) (*real.UAA, *real.Airflow) {
 // keptByTask is what a task got hold of.
 type keptByTask struct{ Token, Login, Password, Host string }
 
-func runTask(t *testing.T, airflow *real.Airflow) (kept keptByTask) {
+func runTask(t *testing.T, airflow *real.Airflow, connection string) (kept keptByTask) {
 	t.Helper()
 	path := filepath.Join(airflow.Dir(), "kept.json")
-	if out, err := airflow.RunPython(t.Context(), strings.ReplaceAll(fetchToken, "KEPT", path)); err != nil {
+	if out, err := airflow.RunPython(t.Context(), strings.NewReplacer("KEPT", path, "CONNECTION", connection).Replace(fetchToken)); err != nil {
 		t.Fatalf("running a task: %v\n%s", err, out)
 	}
 	text, err := os.ReadFile(path)

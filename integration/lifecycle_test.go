@@ -99,8 +99,16 @@ func TestConnectionIDs(t *testing.T) {
 	if names[0] != "acme_orders" || !strings.HasPrefix(names[1], "acme_orders_") || len(names[1]) != len("acme_orders_")+6 || len(slices.Compact(slices.Sorted(slices.Values(names)))) != 3 {
 		t.Errorf("default connection ids: got %q, want the base and two suffixed ones", names)
 	}
-	if a := p.bind("i1", "b4", "app-1", nil); a.status != http.StatusBadRequest || a.word() != "ConnectionTaken" {
-		t.Errorf("a second bind of the same app: got %d %s, want 400 ConnectionTaken until joins exist", a.status, a.text)
+	joined := p.bind("i1", "b4", "app-1", nil)
+	if joined.status != http.StatusCreated || connectionOf(joined) != "acme_orders" {
+		t.Errorf("a second bind of the same app: got %d %s, want it to join acme_orders", joined.status, joined.text)
+	}
+	if a := p.bind("i1", "b5", "app-1", object{"authorities": []string{"orders.read"}}); a.status != http.StatusBadRequest || a.word() != "ConnectionTaken" || !strings.Contains(a.description(), "orders.read") {
+		t.Errorf("a join that asks for something else: got %d %s, want 400 ConnectionTaken that names both", a.status, a.text)
+	}
+	want(t, p.unbind("i1", "b4"), http.StatusOK, "unbind of one of two")
+	if _, there := w.prod().airflow.Connection("acme_orders"); !there {
+		t.Error("the connection went with the first of two bindings")
 	}
 	if a := p.bind("i2", "b5", "app-3", object{"connection_id": "acme_orders"}); a.status != http.StatusBadRequest || a.word() != "ConnectionTaken" {
 		t.Errorf("a named id that another instance holds: got %d %s, want 400 ConnectionTaken", a.status, a.text)

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +52,9 @@ type options struct {
 	timeout time.Duration // of both remotes; 0 means 400 ms
 	quiet   time.Duration // 0 means two time-outs, as the product has it
 	budget  time.Duration // 0 means 8 s
+	polling time.Duration // the plan's maximum_polling_duration; 0 means a minute
+	quota   catalog.Quota // 0: any number
+	breaker bool          // leave a remote that is down alone, for a second at a time
 	dev     bool          // a second environment, dev
 }
 
@@ -66,7 +71,13 @@ type world struct {
 	log     *safeBuffer
 	leaks   *leaks
 	foreign map[identity.EnvironmentName][]airflow.Connection
+	ahead   atomic.Int64 // how far the engines' clock is ahead, in nanoseconds
 }
+
+// now is the engines' clock, which tests move forward.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+func (w *world) advance(by time.Duration) { w.ahead.Add(int64(by)) }
 
 type environment struct {
 	uaa     *uaa.Server
@@ -93,6 +104,9 @@ func newWorld(t *testing.T, o options) *world {
 	}
 	if o.budget == 0 {
 		o.budget = 8 * time.Second
+	}
+	if o.polling == 0 {
+		o.polling = time.Minute
 	}
 	w := &world{
 		t: t, options: o, url: pgtest.New(t),
@@ -143,10 +157,15 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 	// must be found nowhere else.
 	u.Faults.Add(standin.Fault{Call: "POST /oauth/clients/restricted", Match: func(_ *http.Request, body []byte) bool {
 		var client struct {
+			Name   string `json:"name"`
 			Secret string `json:"client_secret"`
 		}
 		if json.Unmarshal(body, &client) == nil && client.Secret != "" {
-			w.leaks.secret(client.Secret)
+			if strings.HasPrefix(client.Name, "app client") {
+				w.leaks.handedOut(client.Secret)
+			} else {
+				w.leaks.secret(client.Secret)
+			}
 		}
 		return false
 	}})
@@ -175,17 +194,22 @@ func (w *world) broker() *process {
 	environments := map[identity.EnvironmentName]identity.Environment{}
 	airflows := map[identity.EnvironmentName]identity.AirflowURL{}
 	var closers []func()
+	// An open breaker would hide most of what the fault tables are about.
+	breaker := remote.Breaker{Failures: -1}
+	if w.options.breaker {
+		breaker = remote.Breaker{Rest: time.Second}
+	}
 	for name, env := range w.envs {
 		clients, err := uaaclient.New(uaaclient.Config{
 			URL: env.uaa.URL(), ClientID: "airflow-identity", Secret: remote.Fixed(identity.SecretFrom(uaaSecret)),
-			Timeout: w.options.timeout, Logger: logger,
+			Timeout: w.options.timeout, Logger: logger, Breaker: breaker,
 		})
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		connections, err := airflowclient.New(airflowclient.Config{
 			URL: env.airflow.URL(), Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass)),
-			Timeout: w.options.timeout, Logger: logger,
+			Timeout: w.options.timeout, Logger: logger, Breaker: breaker,
 		})
 		if err != nil {
 			w.t.Fatal(err)
@@ -200,7 +224,7 @@ func (w *world) broker() *process {
 	}
 	engine, err := identity.NewEngine(identity.Config{
 		Store: s, Broker: s.Broker(), Environments: environments, Budget: w.options.budget,
-		Poll: 50 * time.Millisecond, Logger: logger,
+		Poll: 50 * time.Millisecond, Logger: logger, Clock: w.now,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -242,6 +266,8 @@ func (w *world) catalog() *catalog.Catalog {
 	plans := []catalog.Plan{{
 		ID: prodPlan, Name: "prod", Environment: "prod", Description: "identities for production DAGs",
 		DefaultAuthorities: []identity.Authority{"orders.read"}, Allow: allow,
+		TokenLifetime: catalog.TokenLifetime{Maximum: 30 * time.Minute}, AppClient: catalog.AppClient{Allowed: true, Maximum: 720 * time.Hour},
+		MaximumPollingDuration: w.options.polling, Quota: w.options.quota,
 	}}
 	if w.options.dev {
 		plans = append(plans, catalog.Plan{
@@ -302,7 +328,7 @@ func (p *platform) send(method, path string, body any, headers ...string) answer
 	}
 	request.SetBasicAuth(brokerUser, brokerPass)
 	request.Header.Set("X-Broker-Api-Version", "2.15")
-	request.Header.Set("X-Broker-API-Request-Identity", "request-"+path)
+	request.Header.Set("X-Broker-API-Request-Identity", "request-1")
 	request.Header.Set("X-Broker-Api-Originating-Identity", "cloudfoundry eyJ1c2VyX2lkIjoidXNlci1ndWlkLTEifQ==")
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -383,6 +409,24 @@ func (p *platform) unbind(instance, binding string) answer {
 	return p.send(http.MethodDelete, bindingPath(instance, binding)+ids+"&accepts_incomplete=true", nil)
 }
 
+func (p *platform) update(instance string, body object) answer {
+	full := object{"service_id": offeringID}
+	for key, value := range body {
+		full[key] = value
+	}
+	return p.send(http.MethodPatch, "/v2/service_instances/"+instance+"?accepts_incomplete=true", full)
+}
+
+// poll asks for a binding's last operation, or with "" for an instance's.
+func (p *platform) poll(instance, binding string, of answer) answer {
+	path := "/v2/service_instances/" + instance
+	if binding != "" {
+		path = bindingPath(instance, binding)
+	}
+	operation, _ := of.body["operation"].(string)
+	return p.send(http.MethodGet, path+"/last_operation"+ids+"&operation="+url.QueryEscape(operation), nil)
+}
+
 func (p *platform) deprovision(instance string) answer {
 	return p.send(http.MethodDelete, "/v2/service_instances/"+instance+ids+"&accepts_incomplete=true", nil)
 }
@@ -442,6 +486,10 @@ type leaks struct {
 func (l *leaks) secret(texts ...string)     { l.add("a secret", texts...) }
 func (l *leaks) parameters(texts ...string) { l.add("raw parameters", texts...) }
 
+// handedOut is the secret of an app client: it is told to whoever bound, as
+// client_secret, and nowhere else.
+func (l *leaks) handedOut(texts ...string) { l.add("an app client's secret", texts...) }
+
 func (l *leaks) add(kind string, texts ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -482,6 +530,9 @@ func (l *leaks) search(report func(string), texts map[string]string) int {
 		searched += len(body)
 		for never, kind := range l.never {
 			if kind == "raw parameters" && !strings.Contains(body, `"description"`) {
+				continue
+			}
+			if kind == "an app client's secret" && strings.Contains(body, `"client_secret":"`+never+`"`) {
 				continue
 			}
 			if strings.Contains(body, never) {
