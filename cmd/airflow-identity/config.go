@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"airflow-identity/catalog"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -43,11 +45,22 @@ type UAAConfig struct {
 	Zone       string           `yaml:"zone"`
 	CA         string           `yaml:"ca"`
 	Timeout    duration         `yaml:"timeout"`
+	Limits     LimitsConfig     `yaml:"limits"`
+}
+
+// LimitsConfig bounds what one remote system gets from one broker.
+type LimitsConfig struct {
+	Concurrency int     `yaml:"concurrency"`
+	PerSecond   float64 `yaml:"per_second"`
 }
 
 type ClientAuthConfig struct {
 	Kind   string    `yaml:"kind"`
 	Secret reference `yaml:"secret"`
+}
+
+func (l LimitsConfig) below(least float64) bool {
+	return float64(l.Concurrency) < least || l.PerSecond < least
 }
 
 type AirflowConfig struct {
@@ -56,6 +69,7 @@ type AirflowConfig struct {
 	ConnectionPrefix string            `yaml:"connection_prefix"`
 	CA               string            `yaml:"ca"`
 	Timeout          duration          `yaml:"timeout"`
+	Limits           LimitsConfig      `yaml:"limits"`
 }
 
 type AirflowAuthConfig struct {
@@ -65,13 +79,40 @@ type AirflowAuthConfig struct {
 }
 
 type PlanConfig struct {
-	ID                 string      `yaml:"id"`
-	Name               string      `yaml:"name"`
-	Environment        string      `yaml:"environment"`
-	Description        string      `yaml:"description"`
-	DefaultAuthorities []string    `yaml:"default_authorities"`
-	ConnectionID       string      `yaml:"connection_id"`
-	Allow              AllowConfig `yaml:"allow"`
+	ID                     string              `yaml:"id"`
+	Name                   string              `yaml:"name"`
+	Environment            string              `yaml:"environment"`
+	Description            string              `yaml:"description"`
+	Retired                bool                `yaml:"retired"`
+	Rotation               RotationConfig      `yaml:"rotation"`
+	TokenLifetime          TokenLifetimeConfig `yaml:"token_lifetime"`
+	AppClient              AppClientConfig     `yaml:"app_client"`
+	DefaultAuthorities     []string            `yaml:"default_authorities"`
+	ConnectionID           string              `yaml:"connection_id"`
+	MaximumPollingDuration duration            `yaml:"maximum_polling_duration,omitempty"`
+	Allow                  AllowConfig         `yaml:"allow"`
+	Quota                  QuotaConfig         `yaml:"quota"`
+}
+
+type RotationConfig struct {
+	Period  duration `yaml:"period,omitempty"`
+	Minimum duration `yaml:"minimum,omitempty"`
+	Maximum duration `yaml:"maximum,omitempty"`
+}
+
+type TokenLifetimeConfig struct {
+	Default duration `yaml:"default,omitempty"`
+	Maximum duration `yaml:"maximum,omitempty"`
+}
+
+type AppClientConfig struct {
+	Allowed bool     `yaml:"allowed"`
+	Maximum duration `yaml:"maximum,omitempty"`
+}
+
+type QuotaConfig struct {
+	InstancesPerSpace   int `yaml:"instances_per_space"`
+	BindingsPerInstance int `yaml:"bindings_per_instance"`
 }
 
 type AllowConfig struct {
@@ -91,7 +132,7 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-func (d duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
+func (d duration) MarshalYAML() (any, error) { return catalog.Duration(d).String(), nil }
 
 const (
 	defaultBudget  = duration(40 * time.Second)
@@ -100,7 +141,8 @@ const (
 	longestTimeout = duration(15 * time.Second)
 )
 
-// loadConfig reads, completes and checks the file. Every problem is told at once.
+// loadConfig reads, completes and checks the file. Every problem is told at once,
+// and what could be read is given all the same, for whoever only shows it.
 func loadConfig(path string) (*Config, error) {
 	if path == "" {
 		return nil, errors.New("no configuration: name the file with --config or AIRFLOW_IDENTITY_CONFIG")
@@ -111,7 +153,7 @@ func loadConfig(path string) (*Config, error) {
 	}
 	config, err := parseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return config, fmt.Errorf("%s: %w", path, err)
 	}
 	return config, nil
 }
@@ -162,14 +204,41 @@ func (c *Config) complete() {
 		fill(&env.UAA.Timeout, defaultTimeout)
 		fill(&env.UAA.ClientAuth.Kind, "secret")
 		fill(&env.Airflow.Timeout, defaultTimeout)
+		// UAA makes 5 to 20 password hashes a second and core, and Airflow serves
+		// its users beside us: neither is to be overrun.
+		fill(&env.UAA.Limits.Concurrency, 16)
+		fill(&env.UAA.Limits.PerSecond, 50)
+		fill(&env.Airflow.Limits.Concurrency, 8)
+		fill(&env.Airflow.Limits.PerSecond, 20)
 		env.UAA.URL = strings.TrimRight(env.UAA.URL, "/")
 		env.UAA.PublicURL = strings.TrimRight(env.UAA.PublicURL, "/")
 		env.Airflow.URL = strings.TrimRight(env.Airflow.URL, "/")
 		c.Environments[name] = env
 	}
 	for i := range c.Plans {
-		fill(&c.Plans[i].ConnectionID, "{{org}}_{{instance}}")
+		p := &c.Plans[i]
+		fill(&p.ConnectionID, "{{org}}_{{instance}}")
+		fill(&p.MaximumPollingDuration, duration(catalog.DefaultMaximumPollingDuration))
+		fill(&p.TokenLifetime.Default, duration(catalog.DefaultTokenLifetime))
+		fill(&p.TokenLifetime.Maximum, p.TokenLifetime.Default)
+		fill(&p.Rotation.Minimum, min(duration(catalog.DefaultShortestPeriod), nonZero(p.Rotation.Period, p.Rotation.Maximum)))
+		fill(&p.Rotation.Period, max(min(duration(catalog.DefaultRotationPeriod), nonZero(p.Rotation.Maximum)), p.Rotation.Minimum))
+		fill(&p.Rotation.Maximum, max(duration(catalog.DefaultLongestPeriod), p.Rotation.Period))
+		if p.AppClient.Allowed {
+			fill(&p.AppClient.Maximum, duration(catalog.DefaultAppClientMaximum))
+		}
 	}
+}
+
+// nonZero is the least of those that are set; a year if none is.
+func nonZero(durations ...duration) duration {
+	least := duration(365 * 24 * time.Hour)
+	for _, d := range durations {
+		if d != 0 {
+			least = min(least, d)
+		}
+	}
+	return least
 }
 
 func fill[T comparable](value *T, otherwise T) {
@@ -253,6 +322,9 @@ func (e EnvironmentConfig) check(at string) []error {
 	}
 	if e.UAA.Timeout > longestTimeout || e.Airflow.Timeout > longestTimeout {
 		wrong("timeout: at most %s is possible", time.Duration(longestTimeout))
+	}
+	if e.UAA.Limits.below(0) || e.Airflow.Limits.below(0) {
+		wrong("limits: they cannot be less than 0")
 	}
 	return problems
 }

@@ -51,6 +51,16 @@ func TestConfigDefaults(t *testing.T) {
 		"airflow.timeout":     {prod.Airflow.Timeout, duration(10 * time.Second)},
 		"airflow.url":         {prod.Airflow.URL, "https://airflow.example.com"},
 		"plans.connection_id": {plan.ConnectionID, "{{org}}_{{instance}}"},
+		"uaa.limits":          {prod.UAA.Limits, LimitsConfig{Concurrency: 16, PerSecond: 50}},
+		"airflow.limits":      {prod.Airflow.Limits, LimitsConfig{Concurrency: 8, PerSecond: 20}},
+		"plans.rotation": {plan.Rotation, RotationConfig{
+			Period: duration(4 * time.Hour), Minimum: duration(time.Hour), Maximum: duration(24 * time.Hour),
+		}},
+		"plans.token_lifetime":           {plan.TokenLifetime, TokenLifetimeConfig{Default: duration(10 * time.Minute), Maximum: duration(10 * time.Minute)}},
+		"plans.app_client":               {plan.AppClient, AppClientConfig{}},
+		"plans.maximum_polling_duration": {plan.MaximumPollingDuration, duration(10 * time.Minute)},
+		"plans.quota":                    {plan.Quota, QuotaConfig{}},
+		"plans.retired":                  {plan.Retired, false},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: got %v, want %v", what, pair[0], pair[1])
@@ -66,7 +76,12 @@ func TestConfigRefuses(t *testing.T) {
 		says                   string
 	}{
 		{"an unknown key", "  id: 0a7a", "  colour: blue\n  id: 0a7a", `line 2: unknown key "colour"`},
-		{"an unknown key deep inside", "      client_id:", "      limits: {concurrency: 16}\n      client_id:", `line 8: unknown key "limits"`},
+		{"an unknown key deep inside", "      client_id:", "      limits: {bursts: 16}\n      client_id:", `line 8: unknown key "bursts"`},
+		{"a limit below zero", "      client_id:", "      limits: {concurrency: -1}\n      client_id:", "environments.prod.limits: they cannot be less than 0"},
+		{"tokens that outlive the soak", "    environment: prod", "    environment: prod\n    token_lifetime: {maximum: 31m}", "plan prod: token_lifetime.maximum: 31m is more than the soak"},
+		{"a rotation period out of its range", "    environment: prod", "    environment: prod\n    rotation: {period: 4h, maximum: 2h}", "plan prod: rotation.period: 4h is not within"},
+		{"polling for longer than Cloud Controller does", "    environment: prod", "    environment: prod\n    maximum_polling_duration: 169h", "plan prod: maximum_polling_duration: 169h is more"},
+		{"a quota below zero", "    environment: prod", "    environment: prod\n    quota: {instances_per_space: -1}", "plan prod: quota.instances_per_space: must not be negative"},
 		{"a key of a later version", "sealing_keyset:", "reaper: {period: 1h}\nsealing_keyset:", `line 3: unknown key "reaper"`},
 		{"a key twice", "sealing_keyset:", "offering: {}\nsealing_keyset:", `line 3: mapping key "offering" already defined at line 1`},
 		{"a list where a mapping belongs", "  id: 0a7ad6f6-3d5c-4f0e-9f1a-52c1a5b7f001", "  - x", "line 2: a list cannot stand here"},

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -133,8 +134,8 @@ func developer(ctx context.Context, t *story, c *cast) error {
 	}
 	t.say("plans: %s", strings.Join(planNames(catalog), ", "))
 
-	t.cf("cf create-service airflow-identity prod orders")
-	path, body := c.create("prod", "orders", nil)
+	t.cf(`cf create-service airflow-identity prod orders -c '{"authorities":["orders.read","orders.write"]}'`)
+	path, body := c.create("prod", "orders", map[string]any{"authorities": []string{"orders.read", "orders.write"}})
 	if _, err := expect(201)(c.first.call(ctx, http.MethodPut, path, body)); err != nil {
 		return err
 	}
@@ -155,6 +156,72 @@ func developer(ctx context.Context, t *story, c *cast) error {
 		return errors.New("there is a secret in the credentials")
 	}
 	t.show(strings.Split(string(credentials), "\n")...)
+	if err := joining(ctx, t, c, bound["credentials"]); err != nil {
+		return err
+	}
+	return clientOfItsOwn(ctx, t, c)
+}
+
+// joining binds an app once more: both bindings share what the first one made.
+func joining(ctx context.Context, t *story, c *cast, first any) error {
+	t.cf(`cf bind-service etl orders --strategy multiple --binding-name again -c '{"authorities":["orders.read"]}'`)
+	path, body := c.bind("prod", "orders", "etl-again", map[string]any{"authorities": []string{"orders.read"}})
+	body["bind_resource"] = map[string]any{"app_guid": "etl", "space_guid": storySpace}
+	again, err := expect(201)(c.second.call(ctx, http.MethodPut, path, body))
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(again["credentials"], first) {
+		return fmt.Errorf("the second binding of an app has other credentials: %v", again["credentials"])
+	}
+	t.say("201: the same app joins its connection, and the last one out takes it away")
+	return nil
+}
+
+// clientOfItsOwn makes a service key with a client in it, and narrows it.
+func clientOfItsOwn(ctx context.Context, t *story, c *cast) error {
+	t.cf(`cf create-service-key orders ci -c '{"airflow":false,"app_client":true,"expires_in":"720h"}'`)
+	path, body := c.bind("prod", "orders", "ci", map[string]any{"airflow": false, "app_client": true, "expires_in": "720h"})
+	body["bind_resource"] = map[string]any{}
+	bound, err := expect(201)(c.second.call(ctx, http.MethodPut, path, body))
+	if err != nil {
+		return err
+	}
+	credentials, _ := bound["credentials"].(map[string]any)
+	text := func(key string) string { value, _ := credentials[key].(string); return value }
+	client := taskConnection{text("token_url"), text("client_id"), text("client_secret")}
+	if !slices.Contains(c.secrets, client.Password) {
+		return errors.New("the key's secret is not the one that UAA was given")
+	}
+	t.say("201, with the one secret that is told, to whoever asked for it:")
+	t.show("client_id      "+client.Login, "client_secret  "+strings.Repeat("•", 6), "expires_at     "+text("expires_at"))
+	if err := client.mayDo(ctx, t, "orders.read orders.write"); err != nil {
+		return err
+	}
+
+	t.cf(`cf update-service orders -c '{"authorities":["orders.read"]}'`)
+	path, body = c.create("prod", "orders", map[string]any{"authorities": []string{"orders.read"}})
+	if _, err := expect(200)(c.first.call(ctx, http.MethodPatch, path, body)); err != nil {
+		return err
+	}
+	t.say("200; whatever lives in the instance is narrowed at once")
+	return client.mayDo(ctx, t, "orders.read")
+}
+
+// mayDo asks UAA for a token, and holds what is in it to what it should be.
+func (c taskConnection) mayDo(ctx context.Context, t *story, authorities string) error {
+	token, status, err := c.token(ctx)
+	if err != nil || status != 200 {
+		return fmt.Errorf("the token request of %s came to %d %w", c.Login, status, err)
+	}
+	claims, err := decode(token)
+	if err != nil {
+		return err
+	}
+	if want := "authorities  " + authorities; !slices.Contains(claims, want) {
+		return fmt.Errorf("%s holds %q, want %s", c.Login, claims, want)
+	}
+	t.say("UAA grants the key's client a token for %s", authorities)
 	return nil
 }
 
@@ -268,6 +335,7 @@ func decode(token string) ([]string, error) {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return nil, fmt.Errorf("decoding the token: %w", err)
 	}
+	slices.Sort(claims.Authorities)
 	return []string{
 		"iss          " + claims.Iss,
 		"aud          " + strings.Join(claims.Aud, " "),

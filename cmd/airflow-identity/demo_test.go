@@ -86,6 +86,8 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d, want 0: %s\n%s", r.code, r.complaint, r.story)
 	}
 	for _, says := range []string{
+		"the same app joins its connection", "client_secret  ••••••",
+		"UAA grants the key's client a token for orders.read orders.write", "$ cf update-service orders",
 		"The developer", "The DAG author", "The security officer", "The operator",
 		"$ cf create-service airflow-identity prod orders", `"connection_id": "acme_orders"`,
 		"prod's orders API verifies signature, iss, aud and exp against prod's UAA: 200",
@@ -101,6 +103,9 @@ func TestDemo(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`found in (\d+) bytes of logs and events: (\d+)`).FindStringSubmatch(r.story); found == nil || found[1] == "0" || found[2] != "0" {
 		t.Errorf("the search for secrets: got %q, want some bytes and no hit", found)
+	}
+	if !regexp.MustCompile(`a token for orders\.read\n`).MatchString(r.story) {
+		t.Error("the story does not show that the update narrowed the key's client")
 	}
 	if t.Failed() {
 		t.Log(r.story)

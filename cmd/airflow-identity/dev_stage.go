@@ -245,6 +245,9 @@ func (s *stage) writeConfig(names []string) error {
 		config.Plans = append(config.Plans, PlanConfig{
 			ID: s.state.Plans[name], Name: name, Environment: name, Description: "Identities for DAGs in " + name,
 			DefaultAuthorities: []string{"orders.read"},
+			TokenLifetime:      TokenLifetimeConfig{Maximum: duration(30 * time.Minute)},
+			AppClient:          AppClientConfig{Allowed: true, Maximum: duration(720 * time.Hour)},
+			Quota:              QuotaConfig{InstancesPerSpace: 1000, BindingsPerInstance: 1000},
 			Allow: AllowConfig{
 				Authorities:   []string{"orders.*", "{{org}}.{{space}}.*"},
 				ConnectionIDs: []string{"{{org}}_*"},

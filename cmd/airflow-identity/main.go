@@ -1,10 +1,12 @@
 // Airflow-identity is the broker, and the commands around it, in one binary.
 //
-//	airflow-identity demo       the whole story on this machine, leaving nothing behind
-//	airflow-identity dev        the same pieces, staying up for curl and cf
-//	airflow-identity migrate    brings the database's schema up to date
-//	airflow-identity keys new   makes a keyset for sealing secrets
-//	airflow-identity serve      the broker
+//	airflow-identity demo           the whole story on this machine, leaving nothing behind
+//	airflow-identity dev            the same pieces, staying up for curl and cf
+//	airflow-identity migrate        brings the database's schema up to date
+//	airflow-identity keys new       makes a keyset for sealing secrets
+//	airflow-identity config check   what is in effect, and where it comes from
+//	airflow-identity serve          the broker
+//	airflow-identity identities     what exists, for whom, and what happened to it
 //
 // Each verb is a file of its own. This package wires the others together and
 // reads configuration; only the files of dev and demo know a stand-in.
@@ -78,6 +80,6 @@ is registered in the team's Airflow as a connection.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), migrateCommand(), keysCommand(), devCommand(), demoCommand())
+	cmd.AddCommand(serveCommand(), migrateCommand(), keysCommand(), devCommand(), demoCommand(), configCommand(), identitiesCommand())
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"airflow-identity/identity"
@@ -12,6 +13,15 @@ import (
 // reference names a secret without writing it: env:NAME, file:/path or
 // vcap:<service>.<key>.
 type reference string
+
+// MarshalYAML shows the name. What is none may be the secret itself.
+func (r reference) MarshalYAML() (any, error) {
+	kind, _, found := strings.Cut(string(r), ":")
+	if r == "" || found && slices.Contains([]string{"env", "file", "vcap"}, kind) {
+		return string(r), nil
+	}
+	return mask, nil
+}
 
 // resolve reads the secret. Its errors name the reference, never the content.
 func (r reference) resolve(bound services) (identity.Secret, error) {

@@ -84,6 +84,13 @@ func (a asker) bind(name, app string, parameters any) reply {
 	return a.send(http.MethodPut, path, body)
 }
 
+// update asks for a plan and parameters of the instance orders.
+func (a asker) update(plan string, parameters any) reply {
+	path, _ := a.c.create("prod", "orders", nil)
+	_, body := a.c.create(plan, "orders", parameters)
+	return a.send(http.MethodPatch, path, body)
+}
+
 func (a asker) unbind(name, app string) reply {
 	path, _ := a.c.bind("prod", name, app, nil)
 	return a.send(http.MethodDelete, path+a.c.ids("prod"), nil)
@@ -108,12 +115,27 @@ type parameters = map[string]any
 
 func only(authorities ...string) parameters { return parameters{"authorities": authorities} }
 
+// tighten gives the stage's prod a small quota and a sibling, bare, that gives
+// nothing by default, and retires dev.
+func (s *stage) tighten(t *testing.T) {
+	t.Helper()
+	s.state.Plans["bare"] = "b0a7d0f3-bare"
+	s.reconfigure(t, func(config *Config) {
+		config.Plans[0].Quota.InstancesPerSpace = 2
+		config.Plans[1].Retired = true
+		bare := config.Plans[0]
+		bare.ID, bare.Name, bare.DefaultAuthorities = s.state.Plans["bare"], "bare", nil
+		config.Plans = append(config.Plans, bare)
+	})
+}
+
 // TestReadmeRefusals produces every row of the table by a real request. The
-// broker has one instance, orders, with one app bound, etl.
+// broker has two instances in prod: orders, with one app bound, etl, and narrow.
 func TestReadmeRefusals(t *testing.T) {
 	t.Parallel()
 	rows := refusals(t)
-	s := newStage(t, time.Duration(defaultTimeout))
+	s := newStage(t, time.Duration(defaultTimeout), "dev")
+	s.tighten(t)
 	prod := s.environments["prod"]
 
 	// UAA has never been reached: nothing can be said in a connection.
@@ -121,10 +143,20 @@ func TestReadmeRefusals(t *testing.T) {
 	a := asker{t, s.broker(t, "broker"), &cast{stage: s}}
 	a.must(http.StatusCreated, a.create("orders", nil))
 	unreached := a.bind("orders", "etl", nil)
+	for range 4 {
+		a.must(http.StatusServiceUnavailable, a.bind("orders", "etl", nil))
+	}
+	// That was often enough: for a while it is not even asked whether it is back.
 	prod.uaa.Faults.Clear()
-	bound := a.must(http.StatusCreated, a.bind("orders", "etl", nil))
+	leftAlone := a.bind("orders", "etl", nil)
+	var bound reply
+	await(t, "UAA is called again", func() bool {
+		bound = a.bind("orders", "etl", nil)
+		return bound.status == http.StatusCreated
+	})
 	a.must(http.StatusCreated, a.create("narrow", only("orders.read")))
 	credentialsAsDocumented(t, bound.body["credentials"])
+	appClientAsDocumented(t, a.must(http.StatusCreated, a.bind("orders", "ci", parameters{"airflow": false, "app_client": true})).body["credentials"])
 
 	for name, produce := range map[string]func() reply{
 		"an unknown parameter":                     func() reply { return a.bind("orders", "x", parameters{"colour": "blue"}) },
@@ -137,10 +169,27 @@ func TestReadmeRefusals(t *testing.T) {
 		"a connection id that another binding holds": func() reply {
 			return a.bind("narrow", "x", parameters{"connection_id": "acme_orders"})
 		},
-		"the same app bound a second time": func() reply {
-			path, body := a.c.bind("prod", "orders", "etl", nil)
+		"the same app bound again for something else": func() reply {
+			path, body := a.c.bind("prod", "orders", "etl", only("orders.write"))
 			return a.send(http.MethodPut, path+"-again", body)
 		},
+		"nothing asked where nothing is the default": func() reply {
+			path, body := a.c.create("bare", "orders", nil)
+			a.must(http.StatusCreated, a.send(http.MethodPut, path, body))
+			path, body = a.c.bind("bare", "orders", "x", nil)
+			return a.send(http.MethodPut, path, body)
+		},
+		"`airflow` false without `app_client`":       func() reply { return a.bind("orders", "x", parameters{"airflow": false}) },
+		"a role":                                     func() reply { return a.bind("orders", "x", parameters{"roles": []string{"space_auditor"}}) },
+		"a token life beyond the plan":               func() reply { return a.bind("orders", "x", parameters{"token_lifetime": "31m"}) },
+		"an app client for longer than the plan has": func() reply { return a.bind("orders", "x", parameters{"app_client": true, "expires_in": "721h"}) },
+		"a rotation period beyond the plan":          func() reply { return a.update("prod", parameters{"rotation_period": "25h"}) },
+		"an update to a plan of another environment": func() reply { return a.update("dev", nil) },
+		"an instance of a retired plan": func() reply {
+			path, body := a.c.create("dev", "orders", nil)
+			return a.send(http.MethodPut, path, body)
+		},
+		"one more than a quota": func() reply { return a.create("third", nil) },
 		"a connection in Airflow that is not ours": func() reply {
 			prod.airflow.PutConnection(airflow.Connection{ConnectionID: "acme_by_hand", ConnType: "http", Host: "https://example.com"})
 			return a.bind("orders", "x", parameters{"connection_id": "acme_by_hand"})
@@ -149,10 +198,6 @@ func TestReadmeRefusals(t *testing.T) {
 			return a.changed("orders", "x", parameters{"context": parameters{"platform": "cloudfoundry", "organization_guid": storyOrg, "space_guid": "another"}})
 		},
 		"a plan that does not exist": func() reply { return a.changed("orders", "x", parameters{"plan_id": "another"}) },
-		"an update of an instance": func() reply {
-			path, body := a.c.create("prod", "orders", only("orders.read"))
-			return a.send(http.MethodPatch, path, body)
-		},
 		"a wrong broker login": func() reply {
 			status, answer, err := osbCall{http.MethodGet, a.b.url + "/v2/catalog", ""}.send("platform", "wrong")
 			return reply{status, answer, err}
@@ -171,7 +216,8 @@ func TestReadmeRefusals(t *testing.T) {
 			a.must(http.StatusOK, <-removed)
 			return got
 		},
-		"a bind while UAA was never reached": func() reply { return unreached },
+		"a bind while UAA was never reached":              func() reply { return unreached },
+		"a bind while UAA or Airflow is known to be down": func() reply { return leftAlone },
 	} {
 		row, documented := rows[name]
 		if !documented {
@@ -221,6 +267,28 @@ func credentialsAsDocumented(t *testing.T, real any) {
 	}
 }
 
+// appClientAsDocumented holds what an app client adds to the credentials, and
+// takes from them where nothing is registered, to the README's second example.
+func appClientAsDocumented(t *testing.T, real any) {
+	t.Helper()
+	credentials, _ := real.(map[string]any)
+	for i, text := range blocks(t, document(t, "README.md"), "json")[:2] {
+		var documented map[string]any
+		if err := json.Unmarshal([]byte(text), &documented); err != nil {
+			t.Fatal(err)
+		}
+		for key := range documented {
+			if got := credentials[key]; shape(got) != shape(documented[key]) && (i > 0 || key != "airflow") {
+				t.Errorf("credentials of an app client: %s is %s, the README has %s", key, shape(got), shape(documented[key]))
+			}
+			delete(credentials, key)
+		}
+	}
+	if len(credentials) > 0 {
+		t.Errorf("credentials of an app client: the README does not tell of %q", slices.Sorted(maps.Keys(credentials)))
+	}
+}
+
 func shape(value any) string {
 	switch v := value.(type) {
 	case map[string]any:
@@ -244,7 +312,7 @@ func TestReadmeParametersAreAccepted(t *testing.T) {
 	a.must(http.StatusCreated, a.create("orders", nil))
 	shown := 0
 	for _, line := range commandLines(document(t, "README.md")) {
-		_, text, found := strings.Cut(line, " -c ")
+		typed, text, found := strings.Cut(line, " -c ")
 		if !found {
 			continue
 		}
@@ -254,12 +322,21 @@ func TestReadmeParametersAreAccepted(t *testing.T) {
 			continue
 		}
 		shown++
-		if got := a.bind("orders", fmt.Sprintf("app-%d", shown), asked); got.err != nil || got.status != http.StatusCreated {
-			t.Errorf("%q: got %d %v %v, want 201", line, got.status, got.body, got.err)
+		got, want := reply{}, http.StatusCreated
+		switch name := fmt.Sprintf("thing-%d", shown); strings.Fields(typed)[1] {
+		case "create-service":
+			got = a.create(name, asked)
+		case "update-service":
+			got, want = a.update("prod", asked), http.StatusOK
+		default:
+			got = a.bind("orders", name, asked)
+		}
+		if got.err != nil || got.status != want {
+			t.Errorf("%q: got %d %v %v, want %d", line, got.status, got.body, got.err, want)
 		}
 	}
-	if shown < 2 {
-		t.Errorf("the README shows %d, want 2 at least", shown)
+	if shown < 4 {
+		t.Errorf("the README shows %d, want 4 at least", shown)
 	}
 
 	// What the table of failures says of Postgres.

@@ -10,14 +10,15 @@ import (
 
 	"airflow-identity/integration/standin"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/crypto/bcrypt"
 )
 
 // newStage is a stage in this process, so that tests can make its remotes fail,
 // on which brokers run as processes of their own.
-func newStage(t *testing.T, timeout time.Duration) *stage {
+func newStage(t *testing.T, timeout time.Duration, others ...string) *stage {
 	t.Helper()
-	s, err := openStage(t.Context(), t.TempDir(), []string{"prod"}, stageOptions{timeout: timeout, bcryptCost: bcrypt.MinCost})
+	s, err := openStage(t.Context(), t.TempDir(), append([]string{"prod"}, others...), stageOptions{timeout: timeout, bcryptCost: bcrypt.MinCost})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +28,23 @@ func newStage(t *testing.T, timeout time.Duration) *stage {
 		}
 	})
 	return s
+}
+
+// reconfigure changes the stage's configuration, for brokers that start from now on.
+func (s *stage) reconfigure(t *testing.T, change func(*Config)) {
+	t.Helper()
+	config, err := loadConfig(s.configPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(config)
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writePrivately(s.configPath(), text); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stage) broker(t *testing.T, name string) *demoBroker {

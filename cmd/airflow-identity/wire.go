@@ -12,6 +12,7 @@ import (
 	"airflow-identity/broker"
 	"airflow-identity/catalog"
 	"airflow-identity/identity"
+	"airflow-identity/remote"
 	"airflow-identity/store"
 	"airflow-identity/uaa"
 )
@@ -49,6 +50,10 @@ func build(ctx context.Context, config *Config, url string, bound services, logi
 		return nil, err
 	}
 	app.closers = append(app.closers, app.store.Close)
+	if err := config.checkInUse(ctx, app.store); err != nil {
+		app.Close()
+		return nil, misconfigured(err)
+	}
 
 	app.engine, err = identity.NewEngine(identity.Config{
 		Store:        app.store,
@@ -101,6 +106,14 @@ func (c *Config) catalog() (*catalog.Catalog, error) {
 			DefaultAuthorities: authorities(p.DefaultAuthorities),
 			ConnectionTemplate: p.ConnectionID,
 			Allow:              catalog.Allow{Authorities: p.Allow.Authorities, ConnectionIDs: p.Allow.ConnectionIDs},
+			Retired:            p.Retired,
+			Rotation: catalog.Rotation{
+				Period: time.Duration(p.Rotation.Period), Minimum: time.Duration(p.Rotation.Minimum), Maximum: time.Duration(p.Rotation.Maximum),
+			},
+			TokenLifetime:          catalog.TokenLifetime{Default: time.Duration(p.TokenLifetime.Default), Maximum: time.Duration(p.TokenLifetime.Maximum)},
+			AppClient:              catalog.AppClient{Allowed: p.AppClient.Allowed, Maximum: time.Duration(p.AppClient.Maximum)},
+			Quota:                  catalog.Quota{InstancesPerSpace: p.Quota.InstancesPerSpace, BindingsPerInstance: p.Quota.BindingsPerInstance},
+			MaximumPollingDuration: time.Duration(p.MaximumPollingDuration),
 		}
 	}
 	return catalog.New(catalog.Offering{ID: c.Offering.ID}, plans)
@@ -160,6 +173,7 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		Zone:      config.UAA.Zone,
 		CA:        uaaCA,
 		Timeout:   time.Duration(config.UAA.Timeout),
+		Limits:    remote.Limits(config.UAA.Limits),
 		Logger:    logger,
 	})
 	if err != nil {
@@ -172,6 +186,7 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		Password: password,
 		CA:       airflowCA,
 		Timeout:  time.Duration(config.Airflow.Timeout),
+		Limits:   remote.Limits(config.Airflow.Limits),
 		Logger:   logger,
 	})
 	if err != nil {
