@@ -61,8 +61,9 @@ type Bound struct {
 func (e *Engine) Bind(ctx context.Context, req BindRequest) (bound Bound, created bool, err error) {
 	ctx, cancel := e.within(ctx, e.Budget)
 	defer cancel()
+	finishBy := e.Clock().Add(e.Budget + finishGrace)
 	for {
-		attempt, err := e.startBind(ctx, req)
+		attempt, err := e.startBind(ctx, req, finishBy)
 		if err != nil {
 			return Bound{}, false, err
 		}
@@ -88,7 +89,7 @@ type bindAttempt struct {
 	work    []work
 }
 
-func (e *Engine) startBind(ctx context.Context, req BindRequest) (attempt bindAttempt, err error) {
+func (e *Engine) startBind(ctx context.Context, req BindRequest, finishBy time.Time) (attempt bindAttempt, err error) {
 	instance, found, err := e.Store.Instance(ctx, req.Instance)
 	if err != nil {
 		return attempt, err
@@ -151,7 +152,7 @@ func (e *Engine) startBind(ctx context.Context, req BindRequest) (attempt bindAt
 			return err
 		}
 		attempt.created = true
-		b := bindingOf(req, *instance, now, e.Budget)
+		b := bindingOf(req, *instance, now, finishBy)
 		m := maker{Engine: e, req: req, grant: plan.grant, instance: *instance, env: env, endpoints: endpoints, now: now, clock: clock, local: local}
 		attempt.work, err = m.insert(ctx, tx, &b, plan)
 		attempt.binding = b
@@ -211,14 +212,14 @@ func (b Binding) meets(req BindRequest, instance Instance, now time.Time) error 
 	return nil
 }
 
-func bindingOf(req BindRequest, instance Instance, now time.Time, budget time.Duration) Binding {
+func bindingOf(req BindRequest, instance Instance, now, finishBy time.Time) Binding {
 	return Binding{
 		Row:        RowID(uuid.NewString()),
 		GUID:       req.Binding,
 		Instance:   instance.Row,
 		App:        req.App,
 		Parameters: req.Parameters,
-		FinishBy:   now.Add(budget + finishGrace),
+		FinishBy:   finishBy,
 		CreatedAt:  now,
 	}
 }
@@ -296,7 +297,9 @@ func (e *Engine) budgetOver(ctx context.Context, binding Binding, req BindReques
 	if !req.AsyncAllowed && !made {
 		return Bound{}, ErrBusy
 	}
-	ctx, cancel := detached(ctx, finishGrace)
+	// Past finish_by at the latest, so that what is answered with a failure
+	// cannot succeed any more.
+	ctx, cancel := detached(ctx, finishGrace+time.Second)
 	defer cancel()
 	now := e.Clock()
 	err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
