@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"airflow-identity/catalog"
 )
 
 // atOnce sends n requests together and counts their statuses.
@@ -126,4 +128,30 @@ func TestBindAgainstUnbind(t *testing.T) {
 	t.Logf("%v", slices.Sorted(maps.Keys(seen)))
 	w.check()
 	w.nothingLeft()
+}
+
+// TestQuotasAreNotRaced: however many ask at once, a quota is a quota.
+func TestQuotasAreNotRaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{timeout: 5e9, budget: 40e9, quota: catalog.Quota{InstancesPerSpace: 3, BindingsPerInstance: 5}})
+	brokers := []*process{w.broker(), w.broker()}
+	statuses, answers := atOnce(12, func(i int) answer { return brokers[i%2].provision(fmt.Sprintf("i%d", i), nil) })
+	if statuses[http.StatusCreated] != 3 || statuses[http.StatusBadRequest] != 9 {
+		t.Errorf("12 instances where 3 may be: got %v: %s", statuses, firstOther(answers, http.StatusCreated))
+	}
+	instance := ""
+	for i, a := range answers {
+		if a.status == http.StatusCreated {
+			instance = fmt.Sprintf("i%d", i)
+		} else if a.word() != "QuotaExceeded" {
+			t.Errorf("beyond the quota: got %s, want QuotaExceeded", a.text)
+		}
+	}
+	statuses, answers = atOnce(20, func(i int) answer {
+		return brokers[i%2].bind(instance, fmt.Sprintf("b%d", i), fmt.Sprintf("app-%d", i), nil)
+	})
+	if statuses[http.StatusCreated] != 5 || statuses[http.StatusBadRequest] != 15 {
+		t.Errorf("20 bindings where 5 may be: got %v: %s", statuses, firstOther(answers, http.StatusCreated))
+	}
+	w.check()
 }

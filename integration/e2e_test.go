@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 	"airflow-identity/store"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -45,7 +47,7 @@ func TestE2EMainJob(t *testing.T) {
 	}
 	uaa, airflow := startReal(t)
 	lap("a real UAA 4.30.0 and a real Airflow 3.3.2 are up")
-	p := realBroker(t, uaa, airflow)
+	p := realBroker(t, uaa, airflow, 40*time.Second)
 	lap("the broker is ready")
 
 	want(t, p.provision("i1", nil), http.StatusCreated, "provision")
@@ -106,15 +108,21 @@ func TestE2EMainJob(t *testing.T) {
 }
 
 // realBroker is the real program before the real systems.
-func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow) *program {
+func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, budget time.Duration) *program {
 	t.Helper()
+	database := pgtest.New(t)
+	pool, err := pgxpool.New(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
 	keyset, err := store.NewKeyset()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProgram(t, &safeBuffer{}, configFile(uaa.URL, airflow.URL, 10*time.Second, 40*time.Second),
-		brokerEnvironment(pgtest.New(t), keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
-	p.platform = &platform{w: &world{t: t, leaks: &leaks{}}, base: p.url()}
+	p := newProgram(t, &safeBuffer{}, configFile(uaa.URL, airflow.URL, 10*time.Second, budget),
+		brokerEnvironment(database, keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
+	p.platform = &platform{w: &world{t: t, leaks: &leaks{}, pool: pool}, base: p.url()}
 	p.start()
 	return p
 }
@@ -124,38 +132,73 @@ func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow) *program {
 // see afterwards is asked of the real systems.
 func TestE2ECloudFoundry(t *testing.T) {
 	uaa, airflow := startReal(t)
-	p := realBroker(t, uaa, airflow)
 	k, err := contract()
 	if err != nil {
 		t.Fatal(err)
 	}
+	inTime := realBroker(t, uaa, airflow, 40*time.Second)
 	for _, version := range cloudcontroller.Versions {
-		cc, err := cloudcontroller.New(cloudcontroller.Config{
-			URL: p.url(), User: brokerUser, Password: brokerPass, APIVersion: version, Clock: cloudcontroller.NewLeap(),
-			Contract: k, Report: func(finding string) { t.Errorf("the contract: %s", finding) },
-			Org: cloudcontroller.Place{GUID: org, Name: orgName}, Space: cloudcontroller.Place{GUID: space, Name: spaceName},
-			UserGUID: "user-guid-1",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		u := &cf{cc, t, p.w}
-		u.ok(u.CreateServiceBroker(t.Context()), "cf create-service-broker")
-		cfStory(t, u, uaa, airflow)
+		cfStory(t, realPlatform(t, inTime, version, k), uaa, airflow)
 	}
+	// With a budget that no bind meets, everything goes on behind a 202.
+	hurried := realBroker(t, uaa, airflow, 60*time.Millisecond)
+	u := realPlatform(t, hurried, "2.15", k)
+	cfStory(t, u, uaa, airflow)
+	behind := 0
+	for _, e := range u.Exchanges() {
+		if e.Status == http.StatusAccepted {
+			behind++
+		}
+	}
+	t.Logf("answered with 202: %d", behind)
+	if behind == 0 {
+		t.Error("nothing went on behind a 202: nothing was tested")
+	}
+}
+
+// realPlatform is a Cloud Controller whose clock leaps only once the broker has
+// done what it can.
+func realPlatform(t *testing.T, p *program, version string, k *cloudcontroller.Contract) *cf {
+	t.Helper()
+	clock := cloudcontroller.NewLeap()
+	clock.Leapt = func(ctx context.Context, _ time.Duration) error {
+		// The broker's clock is the real one, so what is due later is waited for.
+		if !p.w.settle() {
+			t.Errorf("the broker does not come to rest: %s", p.w.restless())
+		}
+		return ctx.Err()
+	}
+	cc, err := cloudcontroller.New(cloudcontroller.Config{
+		URL: p.url(), User: brokerUser, Password: brokerPass, APIVersion: version, Clock: clock,
+		Contract: k, Report: func(finding string) { t.Errorf("the contract: %s", finding) },
+		Org: cloudcontroller.Place{GUID: org, Name: orgName}, Space: cloudcontroller.Place{GUID: space, Name: spaceName},
+		UserGUID: "user-guid-1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &cf{cc, t, p.w}
+	u.ok(u.CreateServiceBroker(t.Context()), "cf create-service-broker")
+	return u
 }
 
 func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow) {
 	t.Helper()
 	ctx := t.Context()
+	// do types a command and waits for what goes on behind it, as cf --wait does.
+	do := func(err error, what string) {
+		t.Helper()
+		u.ok(err, what)
+		u.work()
+	}
 	const connection = "orders_nightly" // before 2.15 no names are told, and the default is one of guids
-	u.ok(u.CreateService(ctx, offeringName, "prod", "orders", object{"authorities": []string{"orders.read", "orders.write"}}), "cf create-service")
-	u.ok(u.BindService(ctx, "etl", "orders", cloudcontroller.Bind{Parameters: object{"connection_id": connection}}), "cf bind-service")
+	do(u.CreateService(ctx, offeringName, "prod", "orders", object{"authorities": []string{"orders.read", "orders.write"}}), "cf create-service")
+	do(u.BindService(ctx, "etl", "orders", cloudcontroller.Bind{Parameters: object{"connection_id": connection}}), "cf bind-service")
 	kept := runTask(t, airflow, connection)
 	if got := authoritiesAtUAA(t, uaa, kept.Token); !slices.Equal(got, []string{"orders.read", "orders.write"}) {
 		t.Errorf("the token's authorities: got %v, want read and write", got)
 	}
-	u.ok(u.CreateServiceKey(ctx, "orders", "ci", object{"airflow": false, "app_client": true, "expires_in": "1h", "authorities": []string{"orders.write"}}), "cf create-service-key")
+	do(u.CreateServiceKey(ctx, "orders", "ci", object{"airflow": false, "app_client": true, "expires_in": "1h", "authorities": []string{"orders.write"}}), "cf create-service-key")
 	key, err := u.ServiceKey("orders", "ci")
 	u.ok(err, "cf service-key")
 	endpoint, _ := key["token_url"].(string)
@@ -165,19 +208,19 @@ func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow) {
 		t.Errorf("the key's client: UAA answers %d, want 200", status)
 	}
 
-	u.ok(u.UpdateService(ctx, "orders", "", read), "cf update-service")
+	do(u.UpdateService(ctx, "orders", "", read), "cf update-service")
 	if got := authoritiesAtUAA(t, uaa, runTask(t, airflow, connection).Token); !slices.Equal(got, []string{"orders.read"}) {
 		t.Errorf("the token's authorities after the update: got %v, want orders.read", got)
 	}
 	if status, _ := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}}); status != http.StatusBadRequest {
 		t.Errorf("a token from before the narrowing: check_token answers %d, want 400", status)
 	}
-	u.ok(u.RenameService(ctx, "orders", "renamed"), "cf rename-service")
-	u.ok(u.DeleteServiceKey(ctx, "renamed", "ci"), "cf delete-service-key")
+	do(u.RenameService(ctx, "orders", "renamed"), "cf rename-service")
+	do(u.DeleteServiceKey(ctx, "renamed", "ci"), "cf delete-service-key")
 	if status := tokenStatus(endpoint, id, secret); status != http.StatusUnauthorized {
 		t.Errorf("the key's client after cf delete-service-key: UAA answers %d, want 401", status)
 	}
-	u.ok(u.DeleteService(ctx, "renamed"), "cf delete-service")
+	do(u.DeleteService(ctx, "renamed"), "cf delete-service")
 	if gone := airflowGet(t, airflow, connection); gone.status != http.StatusNotFound {
 		t.Errorf("the connection after cf delete-service: Airflow answers %d, want 404", gone.status)
 	}
