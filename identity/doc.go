@@ -3,9 +3,9 @@
 //
 // # Idea
 //
-// A row says what should be. Everything the broker does (bind, unbind, clean up
-// after a crash) writes a wish into a row and then runs the same function over
-// it, [Engine].converge:
+// A row says what should be. Everything the broker does (bind, update, unbind,
+// expire, clean up after a crash) writes a wish into a row and then runs the same
+// function over it, [Engine].converge:
 //
 //	turn: what was learnt, what follows from it, the next steps   one transaction
 //	do:   the steps' remote calls, side by side                   no transaction
@@ -15,15 +15,25 @@
 // the last outcome carries the answer, so a bind is two transactions. The same
 // row is the queue: the loop claims what is due and runs the same turns.
 //
+// # Two kinds
+//
+// An Airflow identity has a connection, which bindings of one instance share; an
+// app identity is a client that was handed out, and it ends at its ExpiresAt.
+// Nothing else differs. A binding refers to one of either or to both, and each
+// identity's own turn writes its own [Part] of the binding, under the binding's
+// lock, so neither ever looks at the other.
+//
 // # Things and phases
 //
-// An identity has two things, its UAA client and its Airflow connection, and both
-// live the same life. What is known of a thing is its phase:
+// An identity's things are its UAA client and, if it is an Airflow identity, its
+// connection. Both live the same life. What is known of a thing is its phase:
 //
 //	absent     never asked for
 //	creating   a make was intended; whether it acted is not known
 //	missing    it was not there when we looked, and may still arrive
 //	present    it is there
+//	outdated   it is there, and not as the row says
+//	changing   a set was intended; whether it acted is not known
 //	foreign    something that is not ours has this id
 //	removing   a take was intended; whether it acted is not known
 //	gone       it is not there any more
@@ -39,17 +49,21 @@
 //	wanted    creating   look
 //	wanted    missing    make        (the same request, with the same secret)
 //	wanted    present
+//	wanted    outdated   set    yes
+//	wanted    changing   set         (the same request, unless the wish has changed since)
 //	unwanted  absent
 //	unwanted  creating   take   yes
 //	unwanted  missing    take   yes
-//	unwanted  present    take   yes
+//	unwanted  present    take   yes  (and outdated, changing)
 //	unwanted  foreign    take   yes  (reads the marker and leaves it alone)
 //	unwanted  removing   take        (the same request)
 //	unwanted  gone
 //
 // The wish is derived, never stored: wanted as long as a live binding refers to
-// the identity and it has not ended. The first turn that finds none live stamps
-// ended_at, and that is final. Things.go holds what each outcome makes of a phase.
+// the identity, it has not expired and it has not ended. The first turn that finds
+// otherwise stamps ended_at, and that is final. An update rolls forward: it makes
+// things outdated, and is sent until it is there. things.go holds what each outcome
+// makes of a phase.
 //
 // # Quiet
 //
@@ -72,9 +86,16 @@
 //	a remote cannot be reached        tried again, 100 ms doubling to 1 min
 //	a reply is lost                   looked at, never blindly undone
 //	Airflow is gone at unbind         done for the platform once the client is gone; the
-//	                                  connection is a debt, tried for ever, its id reserved
+//	                                  connection is a debt, tried for ever in a lane of its
+//	                                  own, its id reserved
+//	a remote is known to be down      a create is refused before anything is written
 //	a process is killed               its lease ends, another claims the row; intents are unknown
-//	the budget of a create ends       it is failed and cleaned up behind the answer
+//	the budget of a create ends       it goes on behind a 202 if the platform allows it, else it
+//	                                  is failed and cleaned up behind the answer
+//	the first commit's reply is lost  it is looked for under the lock that it held
+//	the budget of an update, a        it goes on, behind a 202 or a 5xx
+//	removal ends
+//	a process is stopped with locks   Postgres ends its transaction after 5 s
 //	the process dies with a create    past finish_by it is gone, whoever looks
 //	Postgres is lost in a commit      the same turn is tried as long as the lease lasts: outcomes
 //	                                  set what is known and add nothing, so twice is once
@@ -84,8 +105,9 @@
 //
 // They hold whenever nothing is under way, whatever failed before:
 //
-//  1. A binding that was answered as made has exactly one client and one
-//     connection, and the connection's secret is accepted by UAA.
+//  1. A binding that was answered as made has exactly one client for each of its
+//     identities that has not expired, with exactly the authorities of its row, and
+//     its Airflow identity one connection, whose secret is accepted by UAA.
 //  2. No client or connection of ours exists without a row that wants it, or a
 //     debt that names it.
 //  3. A binding that is removed has left neither client nor connection, but for
