@@ -15,9 +15,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// commits stands between a broker and Postgres and sees every COMMIT go by, so
-// that a test can act just before one is made or just after, without a hook in
-// the broker.
+// commits stands between a broker and Postgres and sees every COMMIT go by of a
+// transaction that decides something, so that a test can act just before one is
+// made or just after, without a hook in the broker.
 type commits struct {
 	listener net.Listener
 	network  string
@@ -113,9 +113,14 @@ func (l *link) requests() {
 	if err := pass(l.client, l.server, 0, nil); err != nil {
 		return
 	}
+	decides := false // the transaction under way is one of Within
 	for {
 		err := pass(l.client, l.server, 1, func(kind byte, body []byte) error {
-			if kind != 'Q' || !strings.EqualFold(strings.TrimRight(string(body), "\x00"), "commit") {
+			statement := strings.ToLower(strings.TrimRight(string(body), "\x00"))
+			if kind == 'Q' && strings.HasPrefix(statement, "begin") {
+				decides = strings.Contains(statement, "set local")
+			}
+			if kind != 'Q' || statement != "commit" || !decides {
 				return nil
 			}
 			next := l.taken()

@@ -76,8 +76,13 @@ func crashStories() []crashStory {
 			},
 			act: func(*world, *platform) {}, // the loop does it, when its time has come
 			again: func(t *testing.T, p *platform) {
-				a := p.get("i1", "b1")
-				if credentials, _ := a.body["credentials"].(map[string]any); a.status != http.StatusOK || credentials["expired"] != true {
+				var a answer
+				ended := eventually(settleWithin, func() bool {
+					a = p.get("i1", "b1")
+					credentials, _ := a.body["credentials"].(map[string]any)
+					return a.status == http.StatusOK && credentials["expired"] == true
+				})
+				if !ended {
 					t.Errorf("the binding of an ended client: got %d %s, want 200 and expired", a.status, a.text)
 				}
 			},
