@@ -138,12 +138,12 @@ func TestE2ECloudFoundry(t *testing.T) {
 	}
 	inTime := realBroker(t, uaa, airflow, 40*time.Second)
 	for _, version := range cloudcontroller.Versions {
-		cfStory(t, realPlatform(t, inTime, version, k), uaa, airflow)
+		cfStory(t, realPlatform(t, inTime, version, k), uaa, airflow, true)
 	}
 	// With a budget that no bind meets, everything goes on behind a 202.
 	hurried := realBroker(t, uaa, airflow, 60*time.Millisecond)
 	u := realPlatform(t, hurried, "2.15", k)
-	cfStory(t, u, uaa, airflow)
+	cfStory(t, u, uaa, airflow, false)
 	behind := 0
 	for _, e := range u.Exchanges() {
 		if e.Status == http.StatusAccepted {
@@ -151,6 +151,18 @@ func TestE2ECloudFoundry(t *testing.T) {
 		}
 	}
 	t.Logf("answered with 202: %d", behind)
+	// What is purged is not told to the broker: it keeps what it has.
+	u = realPlatform(t, inTime, "2.15", k)
+	u.ok(u.CreateService(t.Context(), offeringName, "prod", "purged", nil), "cf create-service")
+	u.ok(u.BindService(t.Context(), "etl", "purged", cloudcontroller.Bind{}), "cf bind-service")
+	asked := len(u.Exchanges())
+	u.PurgeServiceInstance("purged")
+	if got := len(u.Exchanges()); got != asked {
+		t.Errorf("cf purge-service-instance asked the broker %d times", got-asked)
+	}
+	if kept := airflowGet(t, airflow, "acme_purged"); kept.status != http.StatusOK {
+		t.Errorf("the connection of what was purged: Airflow answers %d, want 200", kept.status)
+	}
 	if behind == 0 {
 		t.Error("nothing went on behind a 202: nothing was tested")
 	}
@@ -182,7 +194,8 @@ func realPlatform(t *testing.T, p *program, version string, k *cloudcontroller.C
 	return u
 }
 
-func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow) {
+// cfStory is typed once. inTime: the broker answers binds within its budget.
+func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow, inTime bool) {
 	t.Helper()
 	ctx := t.Context()
 	// do types a command and waits for what goes on behind it, as cf --wait does.
@@ -215,12 +228,27 @@ func cfStory(t *testing.T, u *cf, uaa *real.UAA, airflow *real.Airflow) {
 	if status, _ := postForm(t, uaa.URL+"/check_token", uaa.Broker.ID, uaa.Broker.Secret, url.Values{"token": {kept.Token}}); status != http.StatusBadRequest {
 		t.Errorf("a token from before the narrowing: check_token answers %d, want 400", status)
 	}
+	// The same app once more joins the connection, which outlives the older binding.
+	do(u.BindService(ctx, "etl", "orders", cloudcontroller.Bind{Multiple: true, Parameters: object{"app_client": true}}), "cf bind-service --strategy multiple")
+	do(u.CleanupOutdatedServiceBindings(ctx, "etl", 1), "cf cleanup-outdated-service-bindings")
+	if got := authoritiesAtUAA(t, uaa, runTask(t, airflow, connection).Token); !slices.Equal(got, []string{"orders.read"}) {
+		t.Errorf("the token's authorities after the older binding went: got %v, want orders.read", got)
+	}
+	u.fails(u.UpgradeService(ctx, "orders"), cloudcontroller.Refused, "cf upgrade-service, of a plan without maintenance_info")
+	u.fails(u.BindService(ctx, "sneaky", "orders", cloudcontroller.Bind{Parameters: object{"authorities": []string{"uaa.admin"}}}),
+		cloudcontroller.RequestRejected, "cf bind-service with too much")
+	do(u.UnbindService(ctx, "sneaky", "orders"), "cf unbind-service of a bind that was refused")
 	do(u.RenameService(ctx, "orders", "renamed"), "cf rename-service")
+	if inTime {
+		// A push binds at once, and does not let the broker take its time.
+		do(u.Push(ctx, "pushed", "renamed"), "cf push with services in the manifest")
+		do(u.DeleteApp(ctx, "pushed"), "cf delete APP")
+	}
 	do(u.DeleteServiceKey(ctx, "renamed", "ci"), "cf delete-service-key")
 	if status := tokenStatus(endpoint, id, secret); status != http.StatusUnauthorized {
 		t.Errorf("the key's client after cf delete-service-key: UAA answers %d, want 401", status)
 	}
-	do(u.DeleteService(ctx, "renamed"), "cf delete-service")
+	do(u.DeleteService(ctx, "renamed"), "cf delete-service with an app bound")
 	if gone := airflowGet(t, airflow, connection); gone.status != http.StatusNotFound {
 		t.Errorf("the connection after cf delete-service: Airflow answers %d, want 404", gone.status)
 	}

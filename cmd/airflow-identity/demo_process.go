@@ -40,6 +40,7 @@ func startBroker(ctx context.Context, s *stage, program, name string) (*demoBrok
 	defer log.Close()
 	b.cmd = exec.Command(program, "serve")
 	b.cmd.Stdout, b.cmd.Stderr = log, log
+	diesWithParent(b.cmd)
 	b.cmd.Env = append(os.Environ(), "LOG_LEVEL=debug")
 	for key, value := range s.serving(fmt.Sprint(ports[0])) {
 		b.cmd.Env = append(b.cmd.Env, key+"="+value)
