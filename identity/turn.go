@@ -227,7 +227,8 @@ func (v *View) release(wait time.Duration, now time.Time) {
 		v.Identity.DueAt = &due
 	}
 	for _, b := range v.Bindings {
-		if b.SucceededAt == nil && b.Live(now) {
+		// Whoever's own part is ready leaves finish_by to the other identity.
+		if b.SucceededAt == nil && b.Live(now) && !b.part(v.Identity.ID).Ready {
 			v.dueBy(b.FinishBy)
 		}
 	}

@@ -64,3 +64,26 @@ func TestIntents(t *testing.T) {
 		}
 	}
 }
+
+// TestReadyPartRests: an identity that is whole does not wait for the create of
+// another one that shares its binding.
+func TestReadyPartRests(t *testing.T) {
+	t.Parallel()
+	v := viewWith(Wanted, Present, Present, 0, 0)
+	v.Identity.ID = "airflow"
+	v.Bindings = []Binding{{Airflow: Part{Identity: "airflow"}, Client: Part{Identity: "app"}, FinishBy: noon.Add(time.Minute)}}
+	stillEngine().turn(&v, Environment{}, nil, noon, false)
+	if b := v.Bindings[0]; !b.Airflow.Ready || b.SucceededAt != nil {
+		t.Errorf("the binding's part: %+v, succeeded %v; want ready and not yet succeeded", b.Airflow, b.SucceededAt)
+	}
+	if v.Identity.DueAt != nil {
+		t.Errorf("the identity is due at %s, want rest", v.Identity.DueAt)
+	}
+
+	v.Bindings[0].Airflow.Ready, v.Identity.Client.Phase = false, Creating
+	v.Identity.LeaseUntil = time.Time{}
+	stillEngine().turn(&v, Environment{}, nil, noon, true)
+	if v.Identity.DueAt == nil {
+		t.Error("an identity that is not whole is never looked at again")
+	}
+}
