@@ -13,20 +13,18 @@ import (
 
 // converge carries a row's wish out as far as it can be now: steps, then the
 // turn that writes their outcomes and decides the next, until there are none.
-// It gives the view as last committed; false: that is not known. It ends early
-// when ctx does; the row then stays due.
-func (e *Engine) converge(ctx context.Context, env Environment, lease Lease, v View, steps []Step) (View, bool) {
+// It ends early when ctx does; the row then stays due.
+func (e *Engine) converge(ctx context.Context, env Environment, lease Lease, v View, steps []Step) {
 	for len(steps) > 0 {
 		results := e.do(ctx, env, lease, v, steps)
 		var err error
 		v, steps, err = e.advance(ctx, env, &lease, results)
 		if err != nil {
 			e.Logger.Warn("handing an identity over", "identity", lease.ID, "error", err)
-			return View{}, false
+			return
 		}
 	}
 	e.Wake()
-	return v, true
 }
 
 // do makes the calls of all steps side by side, each within its remote's

@@ -93,7 +93,7 @@ func (e *Engine) resume(ctx context.Context, lease Lease) {
 		e.Logger.Warn("handing an identity over", "identity", lease.ID, "error", err)
 		return
 	}
-	_, _ = e.converge(ctx, env, lease, v, steps)
+	e.converge(ctx, env, lease, v, steps)
 }
 
 // lockedRest is how long the loop leaves a row alone that is due and that it could
