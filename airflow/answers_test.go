@@ -21,7 +21,7 @@ import (
 // shown is Airflow's answer about a connection, with its description as given.
 func shown(description string) string {
 	return fmt.Sprintf(`{"connection_id":"acme_orders","conn_type":"http","description":%q,"host":"https://uaa.example.com/oauth/token",`+
-		`"login":"afi-x","schema":null,"port":null,"password":"***","extra":null,"team_name":null}`, description)
+		`"login":"afi-5d3c0000-0000-4000-8000-000000000002","schema":null,"port":null,"password":"***","extra":null,"team_name":null}`, description)
 }
 
 const (
@@ -93,6 +93,9 @@ func TestReadAndRemoveByAnswer(t *testing.T) {
 		read, remove identity.Outcome
 	}{
 		{"ours, deleted", reply(200, ours), reply(204, ""), identity.Done, identity.Done},
+		{"ours and edited", reply(200, strings.Replace(ours, "uaa.example.com", "evil.example.com", 1)), reply(204, ""), identity.Differs, identity.Done},
+		{"ours and older", reply(200, shown(atGeneration(6).Describe())), reply(204, ""), identity.Differs, identity.Done},
+		{"ours and newer", reply(200, shown(atGeneration(8).Describe())), reply(204, ""), identity.Ahead, identity.Done},
 		{"ours, and gone meanwhile", reply(200, ours), reply(404, missing), identity.Done, identity.NotThere},
 		{"ours, and a route that is gone", reply(200, ours), reply(404, routerBody, router, "unknown_route"), identity.Done, identity.Unknown},
 		{"ours, and a stranger's 404", reply(200, ours), reply(404, page), identity.Done, identity.Unknown},
@@ -106,6 +109,7 @@ func TestReadAndRemoveByAnswer(t *testing.T) {
 		{"somebody's", reply(200, shown("mine")), nil, identity.Foreign, identity.Foreign},
 		{"nobody's", reply(200, `{"connection_id":"acme_orders","description":null}`), nil, identity.Foreign, identity.Foreign},
 		{"another connection", reply(200, `{"connection_id":"other","description":"x"}`), nil, identity.Unknown, identity.Later},
+		{"a port that is none", reply(200, strings.Replace(ours, `"port":null`, `"port":"none"`, 1)), nil, identity.Unknown, identity.Later},
 		{"200 and a page", reply(200, page), nil, identity.Unknown, identity.Later},
 		{"200 and nothing", reply(200, ""), nil, identity.Unknown, identity.Later},
 		{"the router's 404", reply(404, routerBody, router, "unknown_route"), nil, identity.Unknown, identity.Later},
@@ -128,7 +132,7 @@ func TestReadAndRemoveByAnswer(t *testing.T) {
 			client := newClient(t, airflow.Config{URL: scripted(t, byMethod(test.get, remove)).URL})
 			silent := func(o identity.Outcome) bool { return o == identity.Done || o == identity.NotThere }
 
-			outcome, err := client.Read(background, marker)
+			_, outcome, err := client.Read(background, orders)
 			if outcome != test.read || (err == nil) != silent(test.read) {
 				t.Errorf("reading: got %s, %v; want %s", outcome, err, test.read)
 			}
@@ -142,9 +146,7 @@ func TestReadAndRemoveByAnswer(t *testing.T) {
 
 func TestUpdateByAnswer(t *testing.T) {
 	t.Parallel()
-	older := orders
-	older.Marker.Generation = 7
-	ours := reply(200, shown(older.Describe())) // as it stands there, before
+	ours := reply(200, shown(atGeneration(6).Describe())) // as it stands there, before
 	done := reply(200, shown(orders.Describe()))
 	tests := []struct {
 		name       string
@@ -152,6 +154,8 @@ func TestUpdateByAnswer(t *testing.T) {
 		want       identity.Outcome
 	}{
 		{"ours, patched", ours, done, identity.Done},
+		{"ours, patched though it is as it should be", done, done, identity.Done},
+		{"ours and edited, patched", reply(200, strings.Replace(shown(orders.Describe()), `"http"`, `"generic"`, 1)), done, identity.Done},
 		{"ours, and a mask that changed nothing", ours, ours, identity.Unknown},
 		{"ours, and a description without a marker", ours, reply(200, shown(orders.Description)), identity.Unknown},
 		{"ours, and no description", ours, reply(200, `{"connection_id":"acme_orders","description":null}`), identity.Unknown},
@@ -171,6 +175,7 @@ func TestUpdateByAnswer(t *testing.T) {
 		{"ours, and 500", ours, reply(500, page), identity.Unknown},
 		{"ours, and 302", ours, reply(302, "", "Location", "/"), identity.Unknown},
 		{"ours, and hung up", ours, hangUp(t, ""), identity.Unknown},
+		{"ours and newer", reply(200, shown(atGeneration(8).Describe())), nil, identity.Ahead},
 		{"missing", reply(404, missing), nil, identity.NotThere},
 		{"somebody's", reply(200, shown("mine")), nil, identity.Foreign},
 		{"nobody's", reply(200, `{"connection_id":"acme_orders","description":null}`), nil, identity.Foreign},
@@ -190,10 +195,95 @@ func TestUpdateByAnswer(t *testing.T) {
 			}
 			client := newClient(t, airflow.Config{URL: scripted(t, byMethod(test.get, patch)).URL})
 
-			outcome, err := client.Update(background, orders, secret)
+			_, outcome, err := client.Update(background, orders, secret)
 
 			if outcome != test.want || (err == nil) != (test.want == identity.Done || test.want == identity.NotThere) {
 				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
+			}
+		})
+	}
+}
+
+// The generation that is told is the last that is known to stand there.
+func TestGenerationThatIsTold(t *testing.T) {
+	t.Parallel()
+	at := func(generation int) http.HandlerFunc { return reply(200, shown(atGeneration(generation).Describe())) }
+	tests := []struct {
+		name         string
+		get, patch   http.HandlerFunc
+		read, update int
+	}{
+		{"patched", at(6), at(7), 6, 7},
+		{"patched as it was", at(7), at(7), 7, 7},
+		{"patched, perhaps", at(6), hangUp(t, ""), 6, 6},
+		{"a mask that changed nothing", at(6), at(6), 6, 6},
+		{"refused", at(6), reply(403, `{"detail":"Forbidden"}`), 6, 6},
+		{"newer", at(8), nil, 8, 8},
+		{"somebody's", reply(200, shown("mine")), nil, 0, 0},
+		{"missing", reply(404, missing), nil, 0, 0},
+		{"unknown", reply(500, page), nil, 0, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, airflow.Config{URL: scripted(t, byMethod(test.get, test.patch)).URL})
+
+			read, _, _ := client.Read(background, orders)
+			updated, _, _ := client.Update(background, orders, secret)
+
+			if read != test.read || updated != test.update {
+				t.Errorf("reading, updating: got %d, %d; want %d, %d", read, updated, test.read, test.update)
+			}
+		})
+	}
+}
+
+func TestReadTellsWhatDiffers(t *testing.T) {
+	t.Parallel()
+	as := shown(orders.Describe())
+	tests := []struct {
+		name, body string
+		want       string // "" means that it does not differ
+	}{
+		{"nothing", as, ""},
+		{"an empty schema", strings.Replace(as, `"schema":null`, `"schema":""`, 1), ""},
+		{"fields left out", fmt.Sprintf(`{"connection_id":"acme_orders","conn_type":"http","description":%q,"host":%q,"login":%q}`,
+			orders.Describe(), orders.Host, orders.Login), ""},
+		{"extra", strings.Replace(as, `"extra":null`, `"extra":"{\"verify\": false}"`, 1), ""},
+		{"another password, or none", strings.Replace(as, `"password":"***"`, `"password":null`, 1), ""},
+		{"type", strings.Replace(as, `"http"`, `"HTTP"`, 1), "conn_type"},
+		{"sentence", shown("Mine now. " + marker.String()), "description"},
+		{"a blank after the marker", shown(orders.Describe() + " "), "description"},
+		{"older", shown(atGeneration(6).Describe()), "description"},
+		{"host", strings.Replace(as, "https://uaa", "http://uaa", 1), "host"},
+		{"no host", strings.Replace(as, `"https://uaa.example.com/oauth/token"`, "null", 1), "host"},
+		{"login", strings.Replace(as, `"afi-5d3c`, `"afi-5d3d`, 1), "login"},
+		{"no login", strings.Replace(as, `"`+string(orders.Login)+`"`, "null", 1), "login"},
+		{"port", strings.Replace(as, `"port":null`, `"port":443`, 1), "port"},
+		{"port 0", strings.Replace(as, `"port":null`, `"port":0`, 1), "port"},
+		{"schema", strings.Replace(as, `"schema":null`, `"schema":"https"`, 1), "schema"},
+		{"everything", `{"connection_id":"acme_orders","conn_type":"generic","description":"x ` + marker.String() + `","host":"wrong-host",` +
+			`"login":"wrong-login","schema":"wrong-schema","port":4711,"password":"wrong-password","extra":"{\"a\": \"wrong-extra\"}"}`,
+			"conn_type, description, host, login, port, schema"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, airflow.Config{URL: scripted(t, reply(200, test.body)).URL})
+
+			_, outcome, err := client.Read(background, orders)
+
+			if test.want == "" {
+				if outcome != identity.Done || err != nil {
+					t.Errorf("got %s, %v; want done", outcome, err)
+				}
+				return
+			}
+			if outcome != identity.Differs || err == nil || !strings.HasSuffix(err.Error(), " differs in "+test.want) {
+				t.Errorf("got %s, %v; want differs, in %s", outcome, err, test.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "wrong") || strings.Contains(err.Error(), "4711")) {
+				t.Errorf("the error repeats what it read: %v", err)
 			}
 		})
 	}
@@ -227,7 +317,7 @@ func TestRequestOfAnUpdate(t *testing.T) {
 		reply(200, shown(orders.Describe()))(w, r)
 	})).URL})
 
-	outcome, err := client.Update(background, orders, secret)
+	_, outcome, err := client.Update(background, orders, secret)
 
 	if outcome != identity.Done {
 		t.Errorf("got %s, %v", outcome, err)
@@ -240,7 +330,7 @@ func TestUpdateNeedsASecret(t *testing.T) {
 		t.Errorf("got %s, want no call", r.Method)
 	}).URL})
 
-	outcome, err := client.Update(background, orders, identity.Secret{})
+	_, outcome, err := client.Update(background, orders, identity.Secret{})
 
 	if outcome != identity.Rejected || err == nil || !strings.Contains(err.Error(), "password") {
 		t.Errorf("got %s, %v; want a rejection: Airflow would keep the old one", outcome, err)
@@ -279,7 +369,7 @@ func TestAvailableByAnswer(t *testing.T) {
 				t.Fatalf("before any call: got %v", err)
 			}
 
-			_, err := client.Read(background, marker)
+			_, _, err := client.Read(background, orders)
 
 			if available := client.Available(background); (available != nil) != test.down {
 				t.Errorf("after %v: got %v, want down %v", err, available, test.down)
@@ -384,7 +474,7 @@ func TestLoginByAnswer(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 
-			outcome, err := newClient(t, airflow.Config{URL: server.URL}).Read(background, marker)
+			_, outcome, err := newClient(t, airflow.Config{URL: server.URL}).Read(background, orders)
 
 			if test.works {
 				if outcome != identity.NotThere {
@@ -437,7 +527,7 @@ func TestTokenIsRenewedInTime(t *testing.T) {
 			client := newClient(t, airflow.Config{URL: server.URL, Clock: func() time.Time { return now }})
 
 			for range 2 {
-				outcome, err := client.Read(background, marker)
+				_, outcome, err := client.Read(background, orders)
 				if outcome != identity.NotThere {
 					t.Fatalf("got %s, %v", outcome, err)
 				}
@@ -490,9 +580,9 @@ func TestRequests(t *testing.T) {
 	if outcome != identity.Done {
 		t.Errorf("posting: got %s, %v", outcome, err)
 	}
-	odd := marker
-	odd.Connection = "a/b c?d"
-	outcome, err = client.Read(background, odd)
+	odd := orders
+	odd.Marker.Connection = "a/b c?d"
+	_, outcome, err = client.Read(background, odd)
 	if outcome != identity.NotThere {
 		t.Errorf("reading: got %s, %v", outcome, err)
 	}
@@ -543,7 +633,7 @@ func TestNothingTellsTheSecret(t *testing.T) {
 			})
 
 			_, putErr := client.Put(background, orders, secret)
-			_, updateErr := client.Update(background, orders, secret)
+			_, _, updateErr := client.Update(background, orders, secret)
 
 			for _, err := range []error{putErr, updateErr} {
 				e := remoteError(t, err)

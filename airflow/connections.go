@@ -18,6 +18,9 @@ const (
 	callDelete = "DELETE /connections/{id}"
 )
 
+// connType is the type of every connection of ours.
+const connType = "http"
+
 // posted is the body of a POST: these keys and no others. Airflow refuses keys
 // that it does not know, and takes null for a wish to clear.
 type posted struct {
@@ -44,7 +47,7 @@ var ours = []string{"conn_type", "description", "host", "login", "password", "po
 
 func asPosted(connection identity.Connection, secret identity.Secret) posted {
 	return posted{
-		ID: connection.Marker.Connection, Type: "http", Description: connection.Describe(),
+		ID: connection.Marker.Connection, Type: connType, Description: connection.Describe(),
 		Host: connection.Host, Login: connection.Login, Password: secret.Reveal(),
 	}
 }
@@ -75,64 +78,66 @@ func (c *Client) Put(ctx context.Context, connection identity.Connection, secret
 	return outcome, fmt.Errorf("posting connection %s: %w", id, refused)
 }
 
-// Read looks whose the connection is. See identity.Connections.
-func (c *Client) Read(ctx context.Context, marker identity.Marker) (identity.Outcome, error) {
-	id := marker.Connection
+// Read compares the connection with what should be there. See identity.Connections.
+func (c *Client) Read(ctx context.Context, connection identity.Connection) (generation int, outcome identity.Outcome, err error) {
+	there, outcome, err := c.get(ctx, connection.Marker.Connection)
+	if outcome != identity.Done {
+		return 0, outcome, err
+	}
+	return there.against(connection)
+}
+
+// get reads what is there under an id, whosever it is: Done, or NotThere.
+func (c *Client) get(ctx context.Context, id identity.ConnectionID) (shown, identity.Outcome, error) {
 	answer, err := c.session.Do(ctx, remote.Request{
 		Call: callGet, Method: http.MethodGet, URL: c.url + c.dialect.connection(id), Header: jsonHeader(),
 	})
 	if err != nil {
-		return remote.OutcomeOf(err), fmt.Errorf("reading connection %s: %w", id, err)
+		return shown{}, remote.OutcomeOf(err), fmt.Errorf("reading connection %s: %w", id, err)
 	}
 	if answer.Status == http.StatusOK {
-		description, err := read(answer, id)
+		there, err := read(answer, id)
 		if err != nil {
-			return identity.Unknown, fmt.Errorf("reading connection %s: %w", id, answer.Unreadable(err))
+			return shown{}, identity.Unknown, fmt.Errorf("reading connection %s: %w", id, answer.Unreadable(err))
 		}
-		return owner(marker, description)
+		return there, identity.Done, nil
 	}
-	return c.notThereOr(answer, "reading", id)
+	outcome, err := c.notThereOr(answer, "reading", id)
+	return shown{}, outcome, err
 }
 
-// owner compares the marker that was looked for with the one that is there. The
-// generation is of no account: an older or newer one is still this identity's.
-func owner(marker identity.Marker, description string) (identity.Outcome, error) {
-	found, marked := identity.ParseMarker(description)
-	switch {
-	case !marked:
-		return identity.Foreign, fmt.Errorf("connection %s is there without a marker of ours", marker.Connection)
-	case !found.SameOwner(marker):
-		return identity.Foreign, fmt.Errorf("connection %s is there with the marker of another: %.200q", marker.Connection, found.String())
-	default:
-		return identity.Done, nil
-	}
-}
-
-// Update patches the connection if it is ours. See identity.Connections.
+// Update patches the connection if it is ours, and not of a newer generation. See
+// identity.Connections. generation is the one that was read, and once the PATCH is
+// Done the one that was written.
 //
 // As with Remove, the marker is read first, and a read that fails has begun
-// nothing. An empty password is not sent: Airflow would keep the old one.
-func (c *Client) Update(ctx context.Context, connection identity.Connection, secret identity.Secret) (identity.Outcome, error) {
+// nothing. What is as it should be is patched too: nobody can see whether the
+// password is. An empty one is not sent: Airflow would keep the old one.
+func (c *Client) Update(ctx context.Context, connection identity.Connection, secret identity.Secret) (generation int, outcome identity.Outcome, err error) {
 	ctx, cancel := c.system.Within(ctx)
 	defer cancel()
 	id := connection.Marker.Connection
 	if secret.IsZero() {
-		return identity.Rejected, fmt.Errorf("patching connection %s: not sent: it needs a password", id)
+		return 0, identity.Rejected, fmt.Errorf("patching connection %s: not sent: it needs a password", id)
 	}
 	body, err := json.Marshal(patched{posted: asPosted(connection, secret)})
 	if err != nil {
-		return identity.Rejected, fmt.Errorf("patching connection %s: not sent: %w", id, err)
+		return 0, identity.Rejected, fmt.Errorf("patching connection %s: not sent: %w", id, err)
 	}
 
-	outcome, err := c.Read(ctx, connection.Marker)
+	generation, outcome, err = c.Read(ctx, connection)
 	switch outcome {
-	case identity.Done:
-		return c.patch(ctx, connection, secret, body)
-	case identity.NotThere, identity.Foreign:
-		return outcome, err
+	case identity.Done, identity.Differs:
+	case identity.NotThere, identity.Foreign, identity.Ahead:
+		return generation, outcome, err
 	default:
-		return identity.Later, fmt.Errorf("not patched: %w", err)
+		return 0, identity.Later, fmt.Errorf("not patched: %w", err)
 	}
+	outcome, err = c.patch(ctx, connection, secret, body)
+	if outcome == identity.Done {
+		generation = connection.Marker.Generation
+	}
+	return generation, outcome, err
 }
 
 func (c *Client) patch(ctx context.Context, connection identity.Connection, secret identity.Secret, body []byte) (identity.Outcome, error) {
@@ -154,8 +159,8 @@ func (c *Client) patch(ctx context.Context, connection identity.Connection, secr
 // was sent, marker and all: a 200 alone may mean that nothing was changed.
 func written(answer remote.Answer, connection identity.Connection, doing string) (identity.Outcome, error) {
 	id := connection.Marker.Connection
-	description, err := read(answer, id)
-	if err == nil && description != connection.Describe() {
+	there, err := read(answer, id)
+	if err == nil && there.Description != connection.Describe() {
 		err = errors.New("the description is not the one that was sent")
 	}
 	if err != nil {
@@ -164,7 +169,8 @@ func written(answer remote.Answer, connection identity.Connection, doing string)
 	return identity.Done, nil
 }
 
-// Remove deletes the connection if it is ours. See identity.Connections.
+// Remove deletes the connection if it is ours, of whatever generation and however
+// edited. See identity.Connections.
 //
 // Airflow has no conditional DELETE, so the marker is read first, as close before
 // as can be. A read cannot leave anything in doubt: whatever it fails with, the
@@ -172,15 +178,18 @@ func written(answer remote.Answer, connection identity.Connection, doing string)
 func (c *Client) Remove(ctx context.Context, marker identity.Marker) (identity.Outcome, error) {
 	ctx, cancel := c.system.Within(ctx)
 	defer cancel()
-	outcome, err := c.Read(ctx, marker)
+	there, outcome, err := c.get(ctx, marker.Connection)
 	switch outcome {
 	case identity.Done:
-		return c.delete(ctx, marker.Connection)
-	case identity.NotThere, identity.Foreign:
+	case identity.NotThere:
 		return outcome, err
 	default:
 		return identity.Later, fmt.Errorf("not removed: %w", err)
 	}
+	if _, err := there.ownedBy(marker); err != nil {
+		return identity.Foreign, err
+	}
+	return c.delete(ctx, marker.Connection)
 }
 
 func (c *Client) delete(ctx context.Context, id identity.ConnectionID) (identity.Outcome, error) {
@@ -213,23 +222,4 @@ func (c *Client) refused(answer remote.Answer) (identity.Outcome, *remote.Error)
 		return identity.Later, refused
 	}
 	return refused.Outcome(), refused
-}
-
-// read takes a 2xx for Airflow's own only if it holds the connection it is about,
-// and gives its description. Nothing else of it is looked at.
-func read(answer remote.Answer, id identity.ConnectionID) (description string, err error) {
-	var body struct {
-		ID          identity.ConnectionID `json:"connection_id"`
-		Description *string               `json:"description"`
-	}
-	if err := answer.JSON(&body); err != nil {
-		return "", err
-	}
-	if body.ID != id {
-		return "", errors.New("the body is not that connection")
-	}
-	if body.Description == nil {
-		return "", nil
-	}
-	return *body.Description, nil
 }

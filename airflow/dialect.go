@@ -3,6 +3,7 @@ package airflow
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"airflow-identity/identity"
 )
@@ -11,6 +12,9 @@ import (
 type dialect struct {
 	connections string // path of the list of connections
 	created     int    // what a POST is answered with
+	// page is the query of the list for the connections from an offset on, in the
+	// order of their ids.
+	page func(offset int) string
 	// mask is the query of a PATCH that writes these fields and no others.
 	mask func(fields []string) string
 	// refuses tells whether an answer of Airflow's own refuses our login, and
@@ -23,10 +27,24 @@ type dialect struct {
 var v2 = dialect{
 	connections: "/api/v2/connections",
 	created:     http.StatusCreated,
+	page:        byOffset,
 	mask:        repeated,
 	refuses: func(status int, detail string) bool {
 		return status == http.StatusUnauthorized || status == http.StatusForbidden && detail == "Invalid JWT token"
 	},
+}
+
+// pageSize is the most that Airflow gives at once. With it a connection may take
+// 10 KB on average before a page is more than remote reads of an answer; 2 KB are
+// much for one of ours.
+const pageSize = 100
+
+func byOffset(offset int) string {
+	return url.Values{
+		"limit":    {strconv.Itoa(pageSize)},
+		"offset":   {strconv.Itoa(offset)},
+		"order_by": {"connection_id"},
+	}.Encode()
 }
 
 // repeated names each field by a key of its own. Airflow 3 takes a list with

@@ -34,7 +34,7 @@ var (
 		Broker:     "7d0f0000-0000-4000-8000-000000000001",
 		Connection: "acme_orders",
 		Identity:   "5d3c0000-0000-4000-8000-000000000002",
-		Generation: 1,
+		Generation: 7,
 	}
 	orders = identity.Connection{
 		Marker:      marker,
@@ -43,6 +43,13 @@ var (
 		Description: "Managed by Airflow Identity for acme/prod/orders: orders.read. Edits are undone.",
 	}
 )
+
+// atGeneration is orders as it was, or will be, at another generation.
+func atGeneration(generation int) identity.Connection {
+	other := orders
+	other.Marker.Generation = generation
+	return other
+}
 
 func startAirflow(t *testing.T, config standin.Config) *standin.Server {
 	t.Helper()

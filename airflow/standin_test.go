@@ -25,7 +25,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		}
 	}
 
-	outcome, err := client.Read(background, marker)
+	_, outcome, err := client.Read(background, orders)
 	expect("reading before it is there", identity.NotThere, outcome, err)
 	outcome, err = client.Remove(background, marker)
 	expect("removing before it is there", identity.NotThere, outcome, err)
@@ -47,31 +47,41 @@ func TestLifeOfAConnection(t *testing.T) {
 	outcome, err = client.Put(background, orders, secret)
 	expect("posting again", identity.Exists, outcome, err)
 
-	outcome, err = client.Read(background, marker)
+	generation, outcome, err := client.Read(background, orders)
 	expect("reading", identity.Done, outcome, err)
-	later := marker
-	later.Generation = 7
-	outcome, err = client.Read(background, later)
-	expect("reading for another generation", identity.Done, outcome, err)
+	if generation != 7 {
+		t.Errorf("reading: got generation %d, want 7", generation)
+	}
 
-	newer, another := orders, identity.NewSecret()
-	newer.Marker = later
+	newer, another := atGeneration(8), identity.NewSecret()
+	_, outcome, err = client.Read(background, newer)
+	expect("reading what is older", identity.Differs, outcome, err)
 	newer.Host, newer.Description = "https://uaa.example.org/oauth/token", "Another sentence."
-	outcome, err = client.Update(background, newer, another)
+	_, outcome, err = client.Update(background, newer, another)
 	expect("updating", identity.Done, outcome, err)
 	want.Description, want.Host, want.Password = newer.Describe(), newer.Host, another.Reveal()
 	if got, _ := server.Connection("acme_orders"); got != want {
 		t.Errorf("updating: got %+v, want %+v", got, want)
 	}
-	outcome, err = client.Update(background, newer, another)
+	_, outcome, err = client.Update(background, newer, another)
 	expect("updating to what it is", identity.Done, outcome, err)
 	if n := server.Updates()["acme_orders"]; n != 2 {
 		t.Errorf("updating: Airflow counted %d, want 2", n)
 	}
 
+	_, outcome, err = client.Read(background, newer)
+	expect("reading what was updated", identity.Done, outcome, err)
+	_, outcome, err = client.Read(background, orders)
+	expect("reading what is newer", identity.Ahead, outcome, err)
+	_, outcome, err = client.Update(background, orders, secret)
+	expect("updating what is newer", identity.Ahead, outcome, err)
+	if got, _ := server.Connection("acme_orders"); got != want {
+		t.Errorf("updating what is newer: got %+v, want it left alone: %+v", got, want)
+	}
+
 	outcome, err = client.Remove(background, marker)
 	expect("removing", identity.Done, outcome, err)
-	outcome, err = client.Update(background, newer, another)
+	_, outcome, err = client.Update(background, newer, another)
 	expect("updating what is gone", identity.NotThere, outcome, err)
 	outcome, err = client.Remove(background, marker)
 	expect("removing again", identity.NotThere, outcome, err)
@@ -105,11 +115,11 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			if outcome != identity.Exists || err == nil {
 				t.Errorf("posting: got %s, %v; want exists", outcome, err)
 			}
-			outcome, err = client.Read(background, marker)
+			_, outcome, err = client.Read(background, orders)
 			if outcome != identity.Foreign || err == nil {
 				t.Errorf("reading: got %s, %v; want foreign", outcome, err)
 			}
-			outcome, err = client.Update(background, orders, secret)
+			_, outcome, err = client.Update(background, orders, secret)
 			if outcome != identity.Foreign || err == nil {
 				t.Errorf("updating: got %s, %v; want foreign", outcome, err)
 			}
@@ -135,7 +145,7 @@ func TestUpdateMendsEverythingButExtra(t *testing.T) {
 	})
 	client := newClient(t, airflow.Config{URL: server.URL()})
 
-	outcome, err := client.Update(background, orders, secret)
+	_, outcome, err := client.Update(background, orders, secret)
 
 	got, _ := server.Connection("acme_orders")
 	want := standinairflow.Connection{
@@ -168,7 +178,7 @@ func TestAvailableOnceAirflowIsBack(t *testing.T) {
 	}
 	quick := newClient(t, airflow.Config{URL: server.URL(), Breaker: remote.Breaker{Failures: 1, Rest: time.Nanosecond}})
 	server.Faults.Add(standin.Fault{Call: "GET /api/v2/connections/"})
-	outcome, err = quick.Read(background, marker)
+	_, outcome, err = quick.Read(background, orders)
 	if outcome != identity.Unknown {
 		t.Fatalf("while it is down: got %s, %v", outcome, err)
 	}
@@ -188,7 +198,7 @@ func TestOneSlotServesManyCallers(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 20 {
 		callers.Go(func() {
-			outcome, err := client.Update(background, orders, secret)
+			_, outcome, err := client.Update(background, orders, secret)
 			if outcome != identity.Done {
 				t.Errorf("got %s, %v", outcome, err)
 			}
@@ -202,9 +212,13 @@ func TestWhatIsKnownWhenAirflowIsDisturbed(t *testing.T) {
 	put := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
 		return c.Put(ctx, orders, secret)
 	}
-	read := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Read(ctx, marker) }
+	read := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
+		_, outcome, err := c.Read(ctx, orders)
+		return outcome, err
+	}
 	update := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) {
-		return c.Update(ctx, orders, secret)
+		_, outcome, err := c.Update(ctx, orders, secret)
+		return outcome, err
 	}
 	remove := func(ctx context.Context, c *airflow.Client) (identity.Outcome, error) { return c.Remove(ctx, marker) }
 	release := make(chan struct{})

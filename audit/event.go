@@ -57,12 +57,21 @@ type Event struct {
 
 // Actor is who is behind an event.
 type Actor struct {
-	// Kind is "platform" for a request, "broker" for work of its own accord.
+	// Kind is "platform" for a request, "broker" for work of its own accord,
+	// "operator" for an order.
 	Kind string `json:"kind"`
 	// Platform and User come from the originating identity, as the platform
-	// told them; both are empty on orphan mitigation.
+	// told them; both are empty on orphan mitigation. An operator's User is the
+	// name of the Subject of a verified token of Issuer, or what was claimed.
 	Platform string `json:"platform,omitempty"`
 	User     string `json:"user,omitempty"`
+	Subject  string `json:"subject,omitempty"`
+	Issuer   string `json:"issuer,omitempty"`
+	// Claimed: nobody has verified User. OSUser and CFInstance say where the
+	// command ran.
+	Claimed    bool   `json:"claimed,omitempty"`
+	OSUser     string `json:"os_user,omitempty"`
+	CFInstance string `json:"cf_instance,omitempty"`
 }
 
 // Broker is the actor of what nobody asked for at that moment.

@@ -35,6 +35,8 @@ type clientCredentials struct {
 	ClientSecret string            `json:"client_secret,omitempty"`
 	ExpiresAt    string            `json:"expires_at,omitempty"`
 	Expired      bool              `json:"expired,omitempty"`
+	// Revoked: an operator has cut off what the binding holds, or part of it.
+	Revoked bool `json:"revoked,omitempty"`
 }
 
 // credentials are told from the rows, so that they are the same whenever they
@@ -62,6 +64,9 @@ func (b *broker) credentials(bound identity.Bound) credentials {
 	if bound.Client != nil {
 		c.clientCredentials = credentialsOf(bound.Client)
 	}
+	if bound.Airflow != nil && bound.Airflow.RevokedAt != nil {
+		c.Revoked = true
+	}
 	return c
 }
 
@@ -76,12 +81,16 @@ func (b *broker) airflowCredentials(i *identity.Identity) *airflowCredentials {
 	return &airflowCredentials{URL: url, ConnectionID: i.Connection, ClientID: i.ID.ClientID()}
 }
 
-// credentialsOf shows a client that was handed out. Once it has ended its secret
-// is wiped, and of what it was its id and its time remain.
+// credentialsOf shows a client that was handed out. Once it has ended, or was
+// revoked, its secret is wiped, and of what it was its id and its time remain.
 func credentialsOf(client *identity.Identity) clientCredentials {
 	c := clientCredentials{ClientID: client.ID.ClientID()}
 	if client.ExpiresAt != nil {
 		c.ExpiresAt = expiry(client)
+	}
+	if client.RevokedAt != nil {
+		c.Revoked = true
+		return c
 	}
 	if client.EndedAt != nil || client.Secret.IsZero() {
 		c.Expired = true

@@ -19,6 +19,7 @@ const (
 	endPart      = `,"expires_at":"2026-12-24T09:00:00.9Z"`
 	endMetadata  = `,"metadata":{"expires_at":"2026-12-24T09:00:00.9Z"}`
 	expiredPart  = `,"expired":true`
+	revokedPart  = `,"revoked":true`
 	noParameters = `{"authorities":["orders.read"]}`
 )
 
@@ -34,6 +35,13 @@ func TestCredentials(t *testing.T) {
 		bound.Client.EndedAt = &now
 		return bound
 	}
+	revoked := func(bound identity.Bound, whose func(identity.Bound) *identity.Identity) identity.Bound {
+		now := time.Now()
+		whose(bound).RevokedAt = &now
+		return bound
+	}
+	airflow := func(b identity.Bound) *identity.Identity { return b.Airflow }
+	client := func(b identity.Bound) *identity.Identity { return b.Client }
 	narrowed := func() identity.Bound {
 		bound := without()
 		bound.Airflow.Granted = []identity.Authority{}
@@ -50,6 +58,10 @@ func TestCredentials(t *testing.T) {
 		{"a client alone", alone(), commonCredentials + clientPart + secretPart + endPart, endMetadata},
 		{"a client whose secret is wiped", wiped(), commonCredentials + airflowPart + clientPart + endPart + expiredPart, endMetadata},
 		{"a client that has ended and is being taken away", ended(), commonCredentials + airflowPart + clientPart + endPart + expiredPart, endMetadata},
+		{"a connection that was revoked", revoked(without(), airflow), commonCredentials + airflowPart + revokedPart, ""},
+		{"a client that was revoked", revoked(alone(), client), commonCredentials + clientPart + endPart + revokedPart, endMetadata},
+		{"a client that was revoked and is gone", revoked(wiped(), client), commonCredentials + airflowPart + clientPart + endPart + revokedPart, endMetadata},
+		{"a client beside a connection that was revoked", revoked(clientBound(), airflow), commonCredentials + airflowPart + clientPart + secretPart + endPart + revokedPart, endMetadata},
 		{"narrowed to nothing", narrowed(), strings.NewReplacer(`["orders.read"]`, `[]`, `["orders"]`, `[]`).Replace(commonCredentials) + airflowPart, ""},
 	}
 	for _, row := range rows {

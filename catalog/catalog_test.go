@@ -286,21 +286,21 @@ func TestTermsThatAreNotConfigured(t *testing.T) {
 		wantClient   AppClient
 	}{
 		{"nothing", TokenLifetime{}, Rotation{}, AppClient{},
-			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h}, AppClient{}},
+			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h, 0}, AppClient{}},
 		{"allowed, no more", TokenLifetime{}, Rotation{}, AppClient{Allowed: true},
-			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h}, AppClient{true, 720 * h}},
+			TokenLifetime{10 * m, 10 * m}, Rotation{4 * h, h, 24 * h, 0}, AppClient{true, 720 * h}},
 		{"a default", TokenLifetime{Default: 20 * m}, Rotation{Period: 8 * h}, AppClient{true, h},
-			TokenLifetime{20 * m, 20 * m}, Rotation{8 * h, h, 24 * h}, AppClient{true, h}},
+			TokenLifetime{20 * m, 20 * m}, Rotation{8 * h, h, 24 * h, 0}, AppClient{true, h}},
 		{"a small maximum", TokenLifetime{Maximum: 5 * m}, Rotation{Maximum: 2 * h}, AppClient{},
-			TokenLifetime{5 * m, 5 * m}, Rotation{2 * h, h, 2 * h}, AppClient{}},
+			TokenLifetime{5 * m, 5 * m}, Rotation{2 * h, h, 2 * h, 0}, AppClient{}},
 		{"a large maximum", TokenLifetime{Maximum: 30 * m}, Rotation{Maximum: 48 * h}, AppClient{},
-			TokenLifetime{10 * m, 30 * m}, Rotation{4 * h, h, 48 * h}, AppClient{}},
+			TokenLifetime{10 * m, 30 * m}, Rotation{4 * h, h, 48 * h, 0}, AppClient{}},
 		{"a large minimum", TokenLifetime{}, Rotation{Minimum: 36 * h}, AppClient{},
-			TokenLifetime{10 * m, 10 * m}, Rotation{36 * h, 36 * h, 36 * h}, AppClient{}},
+			TokenLifetime{10 * m, 10 * m}, Rotation{36 * h, 36 * h, 36 * h, 0}, AppClient{}},
 		{"a small period", TokenLifetime{}, Rotation{Period: 30 * m}, AppClient{},
-			TokenLifetime{10 * m, 10 * m}, Rotation{30 * m, 30 * m, 24 * h}, AppClient{}},
+			TokenLifetime{10 * m, 10 * m}, Rotation{30 * m, 30 * m, 24 * h, 0}, AppClient{}},
 		{"a large period", TokenLifetime{}, Rotation{Period: 72 * h}, AppClient{},
-			TokenLifetime{10 * m, 10 * m}, Rotation{72 * h, h, 72 * h}, AppClient{}},
+			TokenLifetime{10 * m, 10 * m}, Rotation{72 * h, h, 72 * h, 0}, AppClient{}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -94,6 +94,8 @@ func (p Plan) JudgeBind(instance identity.Instance, asked BindParameters, joins 
 		TokenLifetime: p.TokenLifetime.Default,
 		Airflow:       asked.registers(),
 		AppClient:     asked.AppClient,
+		Period:        p.PeriodOf(instance),
+		Soak:          p.SoakOf(instance),
 	}
 	if asked.TokenLifetime != 0 {
 		grant.TokenLifetime = time.Duration(asked.TokenLifetime)

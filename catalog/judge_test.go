@@ -210,17 +210,17 @@ func TestJudgingWhatABindAsksForBeside(t *testing.T) {
 		rule    string
 		message string
 	}{
-		{name: "nothing", plan: plan, want: identity.Grant{Airflow: true, TokenLifetime: 10 * time.Minute}},
-		{name: "a token life", plan: plan, asked: BindParameters{TokenLifetime: Duration(30 * time.Minute)}, want: identity.Grant{Airflow: true, TokenLifetime: 30 * time.Minute}},
-		{name: "a shorter one", plan: plan, asked: BindParameters{TokenLifetime: Duration(time.Minute)}, want: identity.Grant{Airflow: true, TokenLifetime: time.Minute}},
+		{name: "nothing", plan: plan, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, TokenLifetime: 10 * time.Minute}},
+		{name: "a token life", plan: plan, asked: BindParameters{TokenLifetime: Duration(30 * time.Minute)}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, TokenLifetime: 30 * time.Minute}},
+		{name: "a shorter one", plan: plan, asked: BindParameters{TokenLifetime: Duration(time.Minute)}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, TokenLifetime: time.Minute}},
 		{name: "a longer one", plan: plan, asked: BindParameters{TokenLifetime: Duration(31 * time.Minute)}, rule: RulePlanTokenLifetime, message: "token_lifetime 31m: plan prod allows at most 30m"},
-		{name: "a client", plan: plan, asked: BindParameters{AppClient: true}, want: identity.Grant{Airflow: true, AppClient: true, ExpiresIn: 720 * time.Hour, TokenLifetime: 10 * time.Minute}},
-		{name: "a client for a while", plan: plan, asked: BindParameters{AppClient: true, ExpiresIn: Duration(time.Hour)}, want: identity.Grant{Airflow: true, AppClient: true, ExpiresIn: time.Hour, TokenLifetime: 10 * time.Minute}},
+		{name: "a client", plan: plan, asked: BindParameters{AppClient: true}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, AppClient: true, ExpiresIn: 720 * time.Hour, TokenLifetime: 10 * time.Minute}},
+		{name: "a client for a while", plan: plan, asked: BindParameters{AppClient: true, ExpiresIn: Duration(time.Hour)}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, AppClient: true, ExpiresIn: time.Hour, TokenLifetime: 10 * time.Minute}},
 		{name: "a client for too long", plan: plan, asked: BindParameters{AppClient: true, ExpiresIn: Duration(721 * time.Hour)}, rule: RulePlanAppClient, message: "expires_in 721h: plan prod allows at most 720h"},
-		{name: "a client alone", plan: plan, asked: BindParameters{AppClient: true, Airflow: &no}, want: identity.Grant{AppClient: true, ExpiresIn: 720 * time.Hour, TokenLifetime: 10 * time.Minute}},
+		{name: "a client alone", plan: plan, asked: BindParameters{AppClient: true, Airflow: &no}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, AppClient: true, ExpiresIn: 720 * time.Hour, TokenLifetime: 10 * time.Minute}},
 		{name: "a client of a plan that gives none", plan: without, asked: BindParameters{AppClient: true}, rule: RulePlanAppClient, message: "app_client: plan prod gives no clients of an app's own"},
 		{name: "a role", plan: plan, asked: BindParameters{Roles: []string{"space_auditor"}}, rule: RulePlanRoles, message: `roles "space_auditor": plan prod gives none, since no Cloud Controller is configured`},
-		{name: "no role", plan: plan, asked: BindParameters{Roles: []string{}}, want: identity.Grant{Airflow: true, TokenLifetime: 10 * time.Minute}},
+		{name: "no role", plan: plan, asked: BindParameters{Roles: []string{}}, want: identity.Grant{Period: 4 * time.Hour, Soak: 2 * time.Hour, Airflow: true, TokenLifetime: 10 * time.Minute}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

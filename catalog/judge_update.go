@@ -48,6 +48,8 @@ func (p Plan) JudgeUpdate(instance identity.Instance, asked UpdateParameters, he
 	if asked.RotationPeriod != 0 {
 		revision.RotationPeriod = time.Duration(asked.RotationPeriod)
 	}
+	revised := identity.Instance{RotationPeriod: revision.RotationPeriod}
+	revision.Period, revision.Soak = p.PeriodOf(revised), p.SoakOf(revised)
 	relisted := moved || asked.Authorities != nil
 	for _, h := range held {
 		revision.Lists[h.Identity] = h.Granted

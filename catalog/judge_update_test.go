@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
@@ -123,6 +124,8 @@ func TestJudgingAnUpdate(t *testing.T) {
 				row.want = map[identity.ID][]identity.Authority{}
 			}
 			want := identity.Revision{Plan: row.plan.ID, Parameters: []byte(row.now), Ceiling: row.ceilingNow, RotationPeriod: row.periodNow, Lists: row.want}
+			period := cmp.Or(row.periodNow, row.plan.Rotation.Period)
+			want.Period, want.Soak = period, period/2
 			if err != nil || !reflect.DeepEqual(revision, want) {
 				t.Errorf("got %+v, %v\nwant %+v", revision, err, want)
 			}

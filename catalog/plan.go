@@ -72,7 +72,10 @@ type TokenLifetime struct{ Default, Maximum time.Duration }
 // Rotation is how often secrets are replaced: the period of an instance that
 // asks for none, and what one may ask for. Zeros mean 4h within 1h and 24h, each
 // moved to make room for those that are set.
-type Rotation struct{ Period, Minimum, Maximum time.Duration }
+//
+// Soak is how long a former secret stays valid at most; 0, and any more than that,
+// means half the period.
+type Rotation struct{ Period, Minimum, Maximum, Soak time.Duration }
 
 // AppClient says whether a bind may have a client of its own, and how long such
 // a client lives at most; a Maximum of 0 means DefaultAppClientMaximum.
@@ -129,8 +132,15 @@ func (r Rotation) withDefaults() Rotation {
 }
 
 // shortestSoak is how long an old secret stays valid at least, and so the most
-// that a token may live: half the shortest period that may be asked for.
-func (r Rotation) shortestSoak() time.Duration { return r.Minimum / 2 }
+// that a token may live.
+func (r Rotation) shortestSoak() time.Duration { return r.soakOf(r.Minimum) }
+
+func (r Rotation) soakOf(period time.Duration) time.Duration {
+	if r.Soak == 0 {
+		return period / 2
+	}
+	return min(r.Soak, period/2)
+}
 
 // PeriodOf is the rotation period of an instance: the one it asked for, or else
 // the plan's.
@@ -139,6 +149,11 @@ func (p Plan) PeriodOf(instance identity.Instance) time.Duration {
 		return instance.RotationPeriod
 	}
 	return p.Rotation.Period
+}
+
+// SoakOf is how long a former secret of the instance's identities stays valid.
+func (p Plan) SoakOf(instance identity.Instance) time.Duration {
+	return p.Rotation.soakOf(p.PeriodOf(instance))
 }
 
 // bullets are what a marketplace shows of the plan.

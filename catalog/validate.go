@@ -132,6 +132,9 @@ func (p *Plan) validateTerms() []error {
 	if p.AppClient.Allowed {
 		terms = append(terms, term{"app_client.maximum", p.AppClient.Maximum})
 	}
+	if p.Rotation.Soak != 0 {
+		terms = append(terms, term{"rotation.soak", p.Rotation.Soak})
+	}
 	for _, t := range terms {
 		if t.is < time.Second || t.is%time.Second != 0 {
 			report(t.field, "%s must be whole seconds, at least one", t.is)
@@ -146,7 +149,7 @@ func (p *Plan) validateTerms() []error {
 	}
 	// A token must not outlive the secret that it was fetched with.
 	if soak := p.Rotation.shortestSoak(); p.TokenLifetime.Maximum > soak {
-		report("token_lifetime.maximum", "%s is more than the soak of the shortest rotation period, %s: half of rotation.minimum", Duration(p.TokenLifetime.Maximum), Duration(soak))
+		report("token_lifetime.maximum", "%s is more than the soak of the shortest rotation period, %s: half of rotation.minimum, or rotation.soak", Duration(p.TokenLifetime.Maximum), Duration(soak))
 	}
 	if p.Rotation.Period < p.Rotation.Minimum || p.Rotation.Period > p.Rotation.Maximum {
 		report("rotation.period", "%s is not within minimum and maximum, %s and %s", Duration(p.Rotation.Period), Duration(p.Rotation.Minimum), Duration(p.Rotation.Maximum))

@@ -39,12 +39,18 @@ type Grant struct {
 	Asked         []Authority // nil: nothing was asked for
 	Authorities   []Authority
 	TokenLifetime time.Duration
+	// Period is how often the secret in Airflow is replaced, Soak how long the
+	// former one stays valid.
+	Period, Soak time.Duration
 	// Airflow: an Airflow identity is made or joined. AppClient: the caller gets
 	// a client of its own, which lives for ExpiresIn. At least one is set.
 	Airflow   bool
 	AppClient bool
 	ExpiresIn time.Duration
 }
+
+// soak is never shorter than a token lives.
+func (g Grant) soak() time.Duration { return max(g.Soak, g.TokenLifetime) }
 
 // Bound is a binding that succeeded, with its identities.
 type Bound struct {
@@ -103,7 +109,7 @@ func (e *Engine) startBind(ctx context.Context, req BindRequest, finishBy time.T
 	}
 	// Outside the transaction, since it may call UAA; a binding that exists
 	// already does without.
-	endpoints, unavailable := e.reachable(ctx, env)
+	endpoints, clientsDown := e.uaaReachable(ctx, env)
 
 	local := time.Now()
 	decided := false
@@ -142,10 +148,8 @@ func (e *Engine) startBind(ctx context.Context, req BindRequest, finishBy time.T
 			attempt.pay = plan.pay
 			return err
 		}
-		if plan.join == nil || plan.grant.AppClient {
-			if unavailable != nil {
-				return fmt.Errorf("%w: %w", ErrUnavailable, unavailable)
-			}
+		if err := plan.reachable(ctx, env, clientsDown); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		clock, err := tx.Clock(ctx)
 		if err != nil {
@@ -190,13 +194,25 @@ func (e *Engine) wasCommitted(ctx context.Context, req BindRequest, attempt bind
 	}
 }
 
-// reachable asks for what a new identity needs of its environment before
-// anything is written.
-func (e *Engine) reachable(ctx context.Context, env Environment) (Endpoints, error) {
-	if err := errors.Join(env.Clients.Available(ctx), env.Connections.Available(ctx)); err != nil {
+// uaaReachable asks UAA for what a new identity needs, before anything is written.
+func (e *Engine) uaaReachable(ctx context.Context, env Environment) (Endpoints, error) {
+	if err := env.Clients.Available(ctx); err != nil {
 		return Endpoints{}, err
 	}
 	return env.Clients.Endpoints(ctx)
+}
+
+// reachable tells why what the plan makes cannot be made now: each new identity
+// needs UAA, and a new connection its Airflow too.
+func (p bindPlan) reachable(ctx context.Context, env Environment, clientsDown error) error {
+	switch {
+	case p.reservation != nil:
+		return errors.Join(clientsDown, env.Connections.Available(ctx))
+	case p.grant.AppClient:
+		return clientsDown
+	default:
+		return nil
+	}
 }
 
 // meets tells what a request for a binding that exists comes to: nil if it is

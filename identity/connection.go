@@ -107,6 +107,9 @@ func (c choice) ofTheSameApp(ctx context.Context, tx Tx) (*Identity, error) {
 
 // mayJoin: one connection has one client, so whoever shares it asks for the same.
 func (c choice) mayJoin(i Identity, grant Grant) error {
+	if i.RevokedAt != nil {
+		return &TakenError{i.Connection, "its identity was revoked; name another connection_id"}
+	}
 	if (i.Asked == nil) == (grant.Asked == nil) && sameSet(i.Asked, grant.Asked) && i.TokenLifetime == grant.TokenLifetime {
 		return nil
 	}

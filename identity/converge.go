@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,46 +35,30 @@ func (e *Engine) do(ctx context.Context, env Environment, lease Lease, v View, s
 	var calls sync.WaitGroup
 	for i, s := range steps {
 		calls.Go(func() {
-			outcome, err := e.call(ctx, env, lease, v, s)
-			if err != nil {
+			r := e.call(ctx, env, lease, v, s)
+			if r.err != nil {
 				e.Logger.Warn("remote call", "identity", v.Identity.ID, "thing", s.Thing, "act", s.Act,
-					"reason", s.Reason, "outcome", outcome, "error", err, "request_id", v.Identity.RequestID)
+					"reason", s.Reason, "outcome", r.outcome, "error", r.err, "request_id", v.Identity.RequestID)
 			}
-			results[i] = result{step: s, outcome: outcome, err: err, event: uuid.New(), wish: v.Identity.WishVersion}
+			results[i] = result{step: s, reply: r, event: uuid.New(), wish: v.Identity.WishVersion}
 		})
 	}
 	calls.Wait()
 	return results
 }
 
-func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View, s Step) (Outcome, error) {
+// call makes a step's call within its remote's time-out and the lease.
+func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View, s Step) reply {
 	ctx, cancel := context.WithDeadline(ctx, earliest(lease.Until, time.Now().Add(env.patience(s.Thing).Timeout)))
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return Later, fmt.Errorf("not sent: %w", err)
+		return replied(Later, fmt.Errorf("not sent: %w", err))
 	}
-	i := v.Identity
-	marker := v.marker(e.Broker)
-	switch {
-	case s.Thing == TheClient && s.Act == Make:
-		return env.Clients.Create(ctx, e.client(v), i.Secret)
-	case s.Thing == TheClient && s.Act == Look:
-		return env.Clients.Probe(ctx, e.client(v), i.Secret)
-	case s.Thing == TheClient && s.Act == Set:
-		return env.Clients.Update(ctx, e.client(v))
-	case s.Thing == TheClient && s.Act == Take:
-		return env.Clients.Delete(ctx, i.ID.ClientID())
-	case s.Thing == TheConnection && s.Act == Make:
-		return env.Connections.Put(ctx, v.connection(marker), i.Secret)
-	case s.Thing == TheConnection && s.Act == Look:
-		return env.Connections.Read(ctx, marker)
-	case s.Thing == TheConnection && s.Act == Set:
-		return env.Connections.Update(ctx, v.connection(marker), i.Secret)
-	case s.Thing == TheConnection && s.Act == Take:
-		return env.Connections.Remove(ctx, marker)
-	default:
-		return Later, fmt.Errorf("no call is known for %s of %s", s.Act, s.Thing)
+	act, known := calls[s.Thing][s.Act]
+	if !known {
+		return replied(Later, fmt.Errorf("no call is known for %s of %s", s.Act, s.Thing))
 	}
+	return act(ctx, env, wanted{View: v, client: e.client(v), connection: v.connection(v.marker(e.Broker))})
 }
 
 // client is the UAA client as the row says it should be.
@@ -143,6 +128,7 @@ func (e *Engine) tryAdvance(ctx context.Context, env Environment, lease Lease, r
 			return err
 		}
 		now := e.Clock() // after the locks, which may have been waited for
+		wasHeld := view.held()
 		if view.Identity.LeaseEpoch != lease.Epoch || !view.leased() {
 			return errFenced
 		}
@@ -152,12 +138,28 @@ func (e *Engine) tryAdvance(ctx context.Context, env Environment, lease Lease, r
 		if err := tx.SaveView(ctx, *view, lease.Epoch); err != nil {
 			return err
 		}
+		if !wasHeld && view.held() {
+			if err := tx.HoldEnvironment(ctx, view.Identity.Environment, e.HoldAbove, now); err != nil {
+				return err
+			}
+		}
+		if secretRefused(results) && !view.Identity.Restored {
+			if err := tx.Suspect(ctx, view.Identity.Environment, now, e.SweepPeriod); err != nil {
+				return err
+			}
+		}
 		if err := tx.WakeIdentities(ctx, view.leftAlone(live, now), now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, events...)
 	})
 	return v, steps, local.Add(e.lease), err
+}
+
+// secretRefused tells whether UAA refuses what Airflow has: it may have been
+// restored, and then it refuses many.
+func secretRefused(results []result) bool {
+	return slices.ContainsFunc(results, func(r result) bool { return r.step.Act == Check && r.outcome == Refused })
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -33,10 +33,15 @@ func PatienceOf(timeout time.Duration) Patience {
 }
 
 func (e Environment) patience(name ThingName) Patience {
-	if name == TheClient {
-		return e.ClientsPatience
+	if name == TheConnection {
+		return e.ConnectionsPatience
 	}
-	return e.ConnectionsPatience
+	return e.ClientsPatience
+}
+
+// longest is the longest time-out of its remotes.
+func (e Environment) longest() time.Duration {
+	return max(e.ClientsPatience.Timeout, e.ConnectionsPatience.Timeout)
 }
 
 // Config is what an engine is made of.
@@ -49,8 +54,17 @@ type Config struct {
 	// Poll is how often the loop looks for due rows that it was not told of.
 	// Zero means a second.
 	Poll time.Duration
-	// Concurrency is how many identities the loop converges at once. Zero means 16.
+	// Concurrency is how many identities of one environment the loop converges at
+	// once. Zero means 16.
 	Concurrency int
+	// SweepPeriod is how often an environment's clients and connections are
+	// compared with the rows. Zero means an hour, less than zero never.
+	SweepPeriod time.Duration
+	// SweepProbes is how many of its secrets are tried each time. Zero means 10.
+	SweepProbes int
+	// HoldAbove is the share of an environment's identities that are held from
+	// which on all of it is. Zero means 0.05.
+	HoldAbove float64
 	// Clock is what due times, finish_by and tombstones are measured by; nil
 	// means the system's. Leases and quiet times follow the database's.
 	Clock  func() time.Time
@@ -94,6 +108,15 @@ func NewEngine(config Config) (*Engine, error) {
 	}
 	if config.Concurrency == 0 {
 		config.Concurrency = 16
+	}
+	if config.SweepPeriod == 0 {
+		config.SweepPeriod = time.Hour
+	}
+	if config.SweepProbes == 0 {
+		config.SweepProbes = 10
+	}
+	if config.HoldAbove == 0 {
+		config.HoldAbove = 0.05
 	}
 	if config.Clock == nil {
 		config.Clock = time.Now

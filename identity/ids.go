@@ -36,7 +36,10 @@ type (
 // NewID gives the id of an identity that does not exist yet.
 func NewID() ID { return ID(uuid.NewString()) }
 
+// clientPrefix begins the id of every client that this broker makes.
+const clientPrefix = "afi-"
+
 // ClientID is the only client id this identity ever has. It is never used
 // again: Cloud Controller's roles and CredHub's lists are keyed by the bare
 // string, so a second owner would inherit them.
-func (id ID) ClientID() ClientID { return ClientID("afi-" + string(id)) }
+func (id ID) ClientID() ClientID { return ClientID(clientPrefix + string(id)) }

@@ -19,57 +19,134 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	defer e.behind.Close()
 	e.behind.Go(func() { e.keepPurging(ctx) })
-	l := loop{Engine: e, people: make(chan struct{}, e.Concurrency), background: make(chan struct{}, max(1, e.Concurrency/2))}
+	e.behind.Go(func() { e.keepSweeping(ctx) })
+	l := newLoop(e)
 	for ctx.Err() == nil {
 		l.round(ctx)
 	}
 	return nil
 }
 
-// loop hands what is due to slots. Background work needs a slot of both kinds.
+// loop hands what is due to slots. Each environment has slots of its own, so that
+// one whose remotes hang starves no other.
 type loop struct {
 	*Engine
-	people, background chan struct{}
+	names []EnvironmentName
+	slots map[EnvironmentName]*slots
+	told  time.Time // when lateness was last logged
 }
 
-// round claims what there are slots for, people's work first, and rests if there
-// was nothing to do or no slot to do it in.
-func (l *loop) round(ctx context.Context) {
-	claimed := l.fill(ctx, LanePeople, free(l.people))
-	claimed += l.fill(ctx, LaneBackground, min(free(l.people), free(l.background)))
-	if claimed == 0 || free(l.people) == 0 {
-		l.rest(ctx)
+// slots are how many identities of an environment may be under way. Rotation and
+// sweeps need a slot of both kinds.
+type slots struct{ all, background chan struct{} }
+
+func newLoop(e *Engine) *loop {
+	l := &loop{Engine: e, slots: map[EnvironmentName]*slots{}}
+	for name := range e.Environments {
+		l.names = append(l.names, name)
+		l.slots[name] = &slots{make(chan struct{}, e.Concurrency), make(chan struct{}, max(1, e.Concurrency/2))}
+	}
+	return l
+}
+
+// free is how many rows of a lane may be claimed. The loop alone fills slots, so
+// they stay free.
+func (s *slots) free(lane Lane) int {
+	free := cap(s.all) - len(s.all)
+	if lane != LanePeople {
+		free = min(free, cap(s.background)-len(s.background))
+	}
+	return free
+}
+
+// busy tells whether it is better to wait for more slots than to claim row by row.
+func (s *slots) busy(lane Lane) bool {
+	return lane != LanePeople && len(s.background) > 0 && s.free(lane) < max(1, cap(s.background)/4)
+}
+
+func (s *slots) take(lane Lane) {
+	s.all <- struct{}{}
+	if lane != LanePeople {
+		s.background <- struct{}{}
 	}
 }
 
-// free is how many slots nobody holds. The loop alone fills slots, so they stay free.
-func free(slots chan struct{}) int { return cap(slots) - len(slots) }
+func (s *slots) give(lane Lane) {
+	<-s.all
+	if lane != LanePeople {
+		<-s.background
+	}
+}
 
-func (l *loop) fill(ctx context.Context, lane Lane, limit int) int {
-	if limit == 0 || ctx.Err() != nil {
+// round claims what is due and what there are slots for, people's work first, and
+// rests if nothing was.
+func (l *loop) round(ctx context.Context) {
+	due, err := l.Store.Due(ctx, l.names)
+	if err != nil && ctx.Err() == nil {
+		l.Logger.Error("looking for due identities", "error", err)
+	}
+	now := l.Clock()
+	claimed := 0
+	for _, lane := range lanes {
+		for _, d := range due {
+			if d.Lane == lane && !d.At.After(now) {
+				claimed += l.fill(ctx, d)
+			}
+		}
+	}
+	if claimed == 0 {
+		l.tellLateness(due, now)
+		l.rest(ctx, due)
+	}
+}
+
+// fill claims rows of one environment and lane. Work that nobody waits for stays
+// where it is while a remote of its environment is known to be down: it is late
+// then, and nothing else.
+func (l *loop) fill(ctx context.Context, due Due) int {
+	s := l.slots[due.Environment]
+	limit := s.free(due.Lane)
+	if limit == 0 || s.busy(due.Lane) || ctx.Err() != nil || due.Lane != LanePeople && !l.up(ctx, due.Environment) {
 		return 0
 	}
-	leases, err := l.Store.Claim(ctx, lane, l.Clock(), l.lease, limit)
+	leases, err := l.Store.Claim(ctx, due.Environment, due.Lane, l.Clock(), l.lease, limit)
 	if err != nil && ctx.Err() == nil {
-		l.Logger.Error("claiming due identities", "lane", lane, "error", err)
+		l.Logger.Error("claiming due identities", "environment", due.Environment, "lane", due.Lane, "error", err)
 	}
 	for _, lease := range leases {
-		l.people <- struct{}{}
-		if lane == LaneBackground {
-			l.background <- struct{}{}
-		}
+		s.take(due.Lane)
 		l.behind.Go(func() {
 			defer func() {
-				<-l.people
-				if lane == LaneBackground {
-					<-l.background
-				}
+				s.give(due.Lane)
 				l.Wake()
 			}()
 			l.resume(ctx, lease)
 		})
 	}
 	return len(leases)
+}
+
+func (l *loop) up(ctx context.Context, name EnvironmentName) bool {
+	env := l.Environments[name]
+	return env.Clients.Available(ctx) == nil && env.Connections.Available(ctx) == nil
+}
+
+// Lateness is told once it is worth a look, and not in every round.
+const (
+	lateAfter     = 5 * time.Minute
+	tellLateEvery = time.Minute
+)
+
+func (l *loop) tellLateness(due []Due, now time.Time) {
+	if now.Sub(l.told) < tellLateEvery {
+		return
+	}
+	for _, d := range due {
+		if late := now.Sub(d.At); d.Lane == LaneRotation && late > lateAfter {
+			l.told = now
+			l.Logger.Warn("rotation is late; the old secrets stay valid", "environment", d.Environment, "late", late.Round(time.Second).String())
+		}
+	}
 }
 
 // resume carries on with a row that was claimed. What its last holder intended
@@ -102,16 +179,14 @@ const lockedRest = 100 * time.Millisecond
 
 // rest waits until something is due, somebody wakes the loop, or it is time to
 // look anyway.
-func (l *loop) rest(ctx context.Context) {
+func (l *loop) rest(ctx context.Context, due []Due) {
 	wait := l.Poll
-	for _, lane := range []Lane{LanePeople, LaneBackground} {
-		if due, found, err := l.Store.NextDue(ctx, lane); err == nil && found {
-			until := due.Sub(l.Clock())
-			if until <= 0 {
-				until = lockedRest
-			}
-			wait = min(wait, until)
+	for _, d := range due {
+		until := d.At.Sub(l.Clock())
+		if until <= 0 {
+			until = lockedRest
 		}
+		wait = min(wait, until)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

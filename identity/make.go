@@ -122,12 +122,14 @@ func (m maker) newView(kind Kind, reservation Reservation) View {
 		RequestID:     m.req.Origin.RequestID,
 		CreatedAt:     m.now,
 	}
+	identity.Overlap = Single
 	if kind == AppIdentity {
 		expires := m.now.Add(m.grant.ExpiresIn)
 		identity.ExpiresAt = &expires
 		return View{Identity: identity, Instance: m.instance, Clock: m.clock}
 	}
 	identity.Airflow, identity.Connection = reservation.Airflow, reservation.ID
+	identity.Period, identity.Soak = m.grant.Period, m.grant.soak()
 	identity.Description = describe(m.instance, m.grant.Authorities)
 	reservation.Identity, reservation.Space, reservation.ReleasedAt = id, m.instance.Space, nil
 	return View{Identity: identity, Reservation: reservation, Instance: m.instance, Clock: m.clock}

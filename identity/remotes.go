@@ -10,7 +10,7 @@ import (
 
 // Outcome is what is known of a remote call once it has returned. The core
 // never looks at statuses or bodies: an adapter turns them into one of these,
-// and the table in transitions.go says what each means for the row.
+// and the tables in things.go say what each means for the row.
 type Outcome string
 
 const (
@@ -29,6 +29,13 @@ const (
 	// Later: certainly without effect, and worth repeating: never written
 	// (dial, TLS, no token, lease over), 408 or 429.
 	Later Outcome = "later"
+	// Refused: the client is there, and refuses the secret that it should accept.
+	Refused Outcome = "refused"
+	// Alone: the client has one secret, so there is no older one to take away.
+	Alone Outcome = "alone"
+	// Ahead: the connection is ours, of a newer generation than its row's. It
+	// was left alone: our database was restored.
+	Ahead Outcome = "ahead"
 	// Unknown: it may or may not have acted, now or later: a time-out, a lost
 	// reply, a 5xx, a body that is not the system's own.
 	Unknown Outcome = "unknown"
@@ -64,12 +71,38 @@ type Clients interface {
 	// it is granted with other authorities than the client should have, NotThere
 	// if the credentials are refused. It changes nothing.
 	Probe(ctx context.Context, client Client, secret Secret) (Outcome, error)
+	// Read compares what UAA holds with how the client should be: Done, Differs
+	// (lists, life of tokens, labels), or NotThere. It costs UAA no password hash.
+	Read(ctx context.Context, client Client) (Outcome, error)
+	// AddSecret gives the client a second secret: Done, NotThere (no client), or
+	// Exists (it has two already), which settles nothing on a repeat: probe.
+	AddSecret(ctx context.Context, id ClientID, secret Secret) (Outcome, error)
+	// DropSecret takes the older of two secrets away: Done, NotThere (no client),
+	// or Alone (it has one only), which settles nothing on a repeat: probe.
+	DropSecret(ctx context.Context, id ClientID) (Outcome, error)
+	// ReplaceSecret leaves the client with this one secret, whatever it had: Done
+	// or NotThere.
+	ReplaceSecret(ctx context.Context, id ClientID, secret Secret) (Outcome, error)
+	// RevokeTokens makes UAA refuse every token that the client has got so far:
+	// Done or NotThere. Whoever verifies offline accepts them until they expire.
+	RevokeTokens(ctx context.Context, id ClientID) (Outcome, error)
+	// List gives every client whose id begins with "afi-", page by page, until
+	// page returns an error, which is returned as it is. Its pages are not one
+	// moment's: what it says is a hint, never a proof.
+	List(ctx context.Context, page func([]FoundClient) error) error
 	// Available tells why a call would not be sent now, as when the breaker is
 	// open; nil: it would be.
 	Available(ctx context.Context) error
 	// Endpoints gives what UAA's discovery document says of itself. It is
 	// remembered after the first success.
 	Endpoints(ctx context.Context) (Endpoints, error)
+}
+
+// FoundClient is a client as a list shows it. Its authorities are sorted.
+type FoundClient struct {
+	Client
+	// Plain: it has no scope, and no grant type but client_credentials.
+	Plain bool
 }
 
 // Endpoints are the addresses in a UAA's own discovery document.
@@ -100,17 +133,36 @@ type Connections interface {
 	Available(ctx context.Context) error
 	// Put posts the connection. Exists settles nothing: read the marker.
 	Put(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
-	// Read looks for the marker: Done if this very one is there, Foreign if
-	// the id is taken by anything else, NotThere if it is free.
-	Read(ctx context.Context, marker Marker) (Outcome, error)
+	// Read compares what is there with how it should be: Done, Differs (ours,
+	// but edited or of an older generation), Ahead (ours, of a newer one), Foreign
+	// (the id is taken by anything else) or NotThere. What it cannot compare is the
+	// password. generation is the marker's, if it is ours.
+	Read(ctx context.Context, connection Connection) (generation int, outcome Outcome, err error)
 	// Update reads the marker and patches everything but extra if it is this
-	// very connection: Done, NotThere, or Foreign, and then it was left alone.
-	// Only the PATCH can be Unknown. The marker is read back from its answer.
-	Update(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
+	// very connection and not of a newer generation: Done, NotThere, Foreign or
+	// Ahead, and then it was left alone. Only the PATCH can be Unknown. The marker
+	// is read back from its answer. generation is the one that was read.
+	Update(ctx context.Context, connection Connection, secret Secret) (generation int, outcome Outcome, err error)
 	// Remove reads the marker and deletes the connection if it is this very
 	// one: Done, NotThere, or Foreign, and then it was left alone. Only the
 	// DELETE can be Unknown: a read that fails is Later.
 	Remove(ctx context.Context, marker Marker) (Outcome, error)
+	// List gives every connection that carries a marker, or whose login begins
+	// with "afi-", page by page, as Clients.List does.
+	List(ctx context.Context, page func([]FoundConnection) error) error
+}
+
+// FoundConnection is a connection as a list shows it.
+type FoundConnection struct {
+	// Connection is what is compared with a row. Its Description is without the
+	// marker; where there is none, Marker.Connection alone is set.
+	Connection
+	Marked bool
+	// Plain: its type is http, and it has no port and no schema.
+	Plain bool
+	// Proxied, Unverified: extra, which is not ours, sends what tasks say through
+	// a proxy, or does not check certificates.
+	Proxied, Unverified bool
 }
 
 // Marker stands at the end of a connection's description and says whose it is.

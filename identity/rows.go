@@ -179,8 +179,13 @@ type Identity struct {
 	TokenLifetime time.Duration
 	Endpoints     Endpoints
 
-	Generation int    // of the newest publish intent; grows only
-	Secret     Secret // sealed in the row; zero once everything is gone
+	Generation int // of the newest publish intent; grows only
+	// Secret is the one of Generation: Airflow has it, or is being given it.
+	// Candidate is the next one, until it is published. Old is the former one,
+	// until it is proven to be refused. All are sealed in the row, and zero once
+	// everything is gone.
+	Secret, Candidate, Old Secret
+	Rotation
 
 	Airflow    AirflowURL
 	Connection ConnectionID
@@ -205,20 +210,28 @@ type Identity struct {
 	RequestID string
 	CreatedAt time.Time
 	ExpiresAt *time.Time // nil: it does not end by itself
-	EndedAt   *time.Time // it expired, or no live binding was found: absent is final
-	CleanAt   *time.Time // nothing is left anywhere
+	// RevokedAt: an operator cut it off. ForgottenAt: an operator wrote off what
+	// is left of it.
+	RevokedAt   *time.Time
+	ForgottenAt *time.Time
+	EndedAt     *time.Time // it expired, was revoked, or no live binding was found: absent is final
+	CleanAt     *time.Time // nothing is left anywhere
 }
 
-// Lane orders due work: people first.
+// Lane orders due work: people first, then rotation, then sweeps. The last two
+// together get at most half of an environment's slots.
 type Lane int
 
 const (
 	// LanePeople is work that somebody waits for.
 	LanePeople Lane = 0
-	// LaneBackground is work that nobody waits for, such as a debt. It gets at
-	// most half of the loop, so that an Airflow that hangs starves nobody.
-	LaneBackground Lane = 1
+	// LaneRotation is work whose time has come.
+	LaneRotation Lane = 1
+	// LaneSweep is work that nobody waits for: what a sweep found, and debts.
+	LaneSweep Lane = 2
 )
+
+var lanes = []Lane{LanePeople, LaneRotation, LaneSweep}
 
 // Reservation is a connection id, unique within an Airflow.
 type Reservation struct {

@@ -18,13 +18,13 @@ type Store interface {
 	// unknown whether the commit happened: read again before relying on either.
 	Within(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 
-	// Claim leases up to limit identities of a lane that are due by now, the
-	// engine's clock, and that nobody holds by the database's, the longest due
-	// first. Each claim raises the epoch, which fences the former holder.
-	Claim(ctx context.Context, lane Lane, now time.Time, lease time.Duration, limit int) ([]Lease, error)
-	// NextDue tells when the earliest row of a lane that nobody holds is due;
-	// false if none is.
-	NextDue(ctx context.Context, lane Lane) (time.Time, bool, error)
+	// Due tells for each of the environments and each lane when the earliest row
+	// that nobody holds is due; nothing where none is.
+	Due(ctx context.Context, environments []EnvironmentName) ([]Due, error)
+	// Claim leases up to limit identities of an environment's lane that are due by
+	// now, the engine's clock, and that nobody holds by the database's, the longest
+	// due first. Each claim raises the epoch, which fences the former holder.
+	Claim(ctx context.Context, environment EnvironmentName, lane Lane, now time.Time, lease time.Duration, limit int) ([]Lease, error)
 
 	// Instance, Binding and View read without locks: the newest row of that guid.
 	Instance(ctx context.Context, guid InstanceGUID) (Instance, bool, error)
@@ -35,6 +35,24 @@ type Store interface {
 	// Outdated counts an instance's identities that have not ended and whose
 	// client is not yet as the row says.
 	Outdated(ctx context.Context, instance RowID) (int, error)
+
+	// BeginSweep tells whether a sweep of the environment is due by now; whoever is
+	// told so has until until to finish it, or to call it again. probeAll: every
+	// secret is to be tried.
+	BeginSweep(ctx context.Context, environment EnvironmentName, now, until time.Time) (begun, probeAll bool, err error)
+	// EndSweep says when the next one is due. renews: this one is not over.
+	EndSweep(ctx context.Context, environment EnvironmentName, next time.Time) error
+	// Expected reads identities for comparison: without secrets and bindings, and
+	// those that have ended are left out.
+	Expected(ctx context.Context, ids []ID) ([]View, error)
+	// Standing pages through identities, in the order of their ids, that have not
+	// ended and whose things were there before a time.
+	Standing(ctx context.Context, environment EnvironmentName, before time.Time, after ID, limit int) ([]ID, error)
+	// Sample draws some of them.
+	Sample(ctx context.Context, environment EnvironmentName, n int) ([]ID, error)
+	// Doubt makes things of identities be looked at again, in the lane of sweeps,
+	// where nobody works on them already.
+	Doubt(ctx context.Context, ids []ID, thing ThingName, now time.Time) error
 
 	// Purge deletes tombstones older than before; events stay.
 	Purge(ctx context.Context, before time.Time) error
@@ -74,6 +92,12 @@ type Tx interface {
 	InsertIdentity(ctx context.Context, view View) error
 	// InsertBinding writes a new binding, after its identities.
 	InsertBinding(ctx context.Context, binding Binding) error
+	// HoldEnvironment holds an environment if more than this share of its
+	// identities is held.
+	HoldEnvironment(ctx context.Context, environment EnvironmentName, above float64, now time.Time) error
+	// Suspect makes the next sweep of an environment come at once and try every
+	// secret, unless one has done so in the last period.
+	Suspect(ctx context.Context, environment EnvironmentName, now time.Time, period time.Duration) error
 	// WakeIdentities makes identities due and raises their wish's version.
 	WakeIdentities(ctx context.Context, ids []ID, now time.Time) error
 	// SaveView writes what may change of an identity, its bindings and its
@@ -82,6 +106,13 @@ type Tx interface {
 	// Record writes events, in this transaction. An id that is there already
 	// is left as it is.
 	Record(ctx context.Context, events ...audit.Event) error
+}
+
+// Due is when the earliest row of a lane is due.
+type Due struct {
+	Environment EnvironmentName
+	Lane        Lane
+	At          time.Time
 }
 
 // Lease is the right to act for one identity until it ends.

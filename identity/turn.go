@@ -11,10 +11,9 @@ import (
 
 // result is what a step came to.
 type result struct {
-	step    Step
-	outcome Outcome
-	err     error
-	event   uuid.UUID // so that a repeated transaction records it once
+	step Step
+	reply
+	event uuid.UUID // so that a repeated transaction records it once
 	// wish is the version of the wish that the step was decided under.
 	wish int64
 }
@@ -27,9 +26,10 @@ type result struct {
 func (e *Engine) turn(v *View, env Environment, results []result, now time.Time, stop bool) ([]Step, []audit.Event) {
 	events := e.apply(v, env, results, now, stop)
 	events = append(events, e.settle(v, now)...)
+	events = append(events, e.rotate(v, env, now)...)
 
 	d := next(*v, now)
-	if pause := backOff(v, results); pause > 0 {
+	if pause := backOff(v, results, now); pause > 0 {
 		// What waits for quiet is not held back by what was in vain: an Airflow
 		// that is gone never keeps a client alive.
 		if d.wait > 0 {
@@ -55,13 +55,14 @@ func (e *Engine) apply(v *View, env Environment, results []result, now time.Time
 		v.Identity.LastError = ""
 	}
 	for _, r := range results {
-		thing, m := r.step.before.after(r.step.Act, r.outcome, env.patience(r.step.Thing).Quiet, v.Clock)
-		if r.step.Act == Set && r.wish != v.Identity.WishVersion && thing.Phase.there() {
+		thing, m := r.step.before.after(r.step.Thing, r.step.Act, r.outcome, env.patience(r.step.Thing).Quiet, v.Clock)
+		if (r.step.Act == Set || r.step.Act == Restore) && r.wish != v.Identity.WishVersion && thing.Phase.there() {
 			// The wish changed while it was being carried out: what was sent may
 			// be the old one.
-			thing.Phase = Outdated
+			thing.Phase = thing.Phase.outdated()
 		}
 		v.setThing(r.step.Thing, thing)
+		events = append(events, e.learnt(v, r, m, now)...)
 		if r.err != nil {
 			v.Identity.LastError = fmt.Sprintf("%s %s: %s: %v", r.step.Act, r.step.Thing, r.outcome, r.err)
 		}
@@ -77,6 +78,34 @@ func (e *Engine) apply(v *View, env Environment, results []result, now time.Time
 		events = append(events, event)
 	}
 	return events
+}
+
+// learnt writes down what a reply says beside what it makes of its own thing.
+func (e *Engine) learnt(v *View, r result, m move, now time.Time) []audit.Event {
+	if m.doubts != "" && v.thing(m.doubts).Phase == Present {
+		t := v.thing(m.doubts)
+		t.Phase = Doubted
+		v.setThing(m.doubts, t)
+	}
+	if m.secret != "" && (m.secret != Stray || !v.Identity.Restored) {
+		v.Identity.Overlap = m.secret // after a restore, that the row's secret is refused says nothing
+	}
+	if r.step.Thing == TheSecret {
+		v.secretMoved(r.step.Act, r.outcome)
+	}
+	if r.step.Thing != TheConnection {
+		return nil
+	}
+	switch {
+	case r.outcome == Ahead && v.Identity.HeldAt == nil:
+		v.Identity.HeldAt, v.Identity.HeldGeneration = &now, r.generation
+		event := e.event(*v, "identity.held", "done")
+		event.Detail = fmt.Sprintf("Airflow has generation %d and the row %d: the database was restored", r.generation, v.Identity.Generation)
+		return []audit.Event{event}
+	case r.outcome == Done && r.step.Act != Take, r.outcome == Differs:
+		v.Identity.SeenEpoch = v.Identity.LeaseEpoch
+	}
+	return nil
 }
 
 // refuse fails every create that is not finished: a definite refusal before the
@@ -130,11 +159,16 @@ func (e *Engine) settle(v *View, now time.Time) []audit.Event {
 			events = append(events, e.bindingEvent(*v, *b, "unbind", "done"))
 		}
 	}
+	if !wanted && v.Identity.ForgottenAt != nil {
+		// An operator has written off what can never be paid.
+		v.Identity.Client.Phase, v.Identity.Published.Phase = Gone, Gone
+	}
 	if !wanted && v.Identity.Client.Phase.clean() {
-		v.Identity.Secret = Secret{} // a debt needs none
+		// A debt needs none.
+		v.Identity.Secret, v.Identity.Candidate, v.Identity.Old = Secret{}, Secret{}, Secret{}
 	}
 	if !wanted && v.settledForPlatform() {
-		v.Identity.Lane = LaneBackground
+		v.Identity.Lane = LaneSweep
 	}
 	if !wanted && v.clean() && v.Identity.CleanAt == nil {
 		v.Identity.CleanAt = &now
@@ -174,14 +208,18 @@ func (e *Engine) settleCreate(v *View, b *Binding, now time.Time) []audit.Event 
 // backOff tells how long to wait before the same is tried again; 0 if the last
 // round was not in vain or its wish is no longer the row's. Rounds in vain count
 // until the row is at rest: a thing that goes to and fro is in vain too.
-func backOff(v *View, results []result) time.Duration {
+func backOff(v *View, results []result, now time.Time) time.Duration {
 	for _, r := range results {
-		if moveOf(r.step.Act, r.outcome).again && r.wish == v.Identity.WishVersion {
+		m := moveOf(r.step.Thing, r.step.Act, r.outcome)
+		// What is refused for good and wanted all the same is asked for again: it was
+		// made once, and what refuses it may be mended.
+		if (m.again || m.fails && v.Wish(now) == Wanted) && r.wish == v.Identity.WishVersion {
 			v.Identity.Attempt++
 			return pauseAfter(v.Identity.Attempt)
 		}
 	}
-	if v.whole() || v.clean() {
+	settled := v.Identity.Overlap == Single || v.Identity.Overlap == Present
+	if v.whole() && settled || v.clean() {
 		v.Identity.Attempt = 0
 	}
 	return 0
@@ -207,8 +245,11 @@ func pauseAfter(attempt int) time.Duration {
 func (e *Engine) intend(v *View, env Environment, steps []Step) {
 	v.Identity.LeaseUntil = v.Clock.Add(e.lease)
 	for _, s := range steps {
-		if s.Act == Look {
+		if s.Act.reads() {
 			continue
+		}
+		if s.Act == Add && s.before.Phase == Single {
+			v.Identity.Candidate = NewSecret()
 		}
 		v.setThing(s.Thing, Thing{
 			Phase:      s.Act.intent(s.before.Phase),
@@ -234,6 +275,12 @@ func (v *View) release(wait time.Duration, now time.Time) {
 	}
 	if v.Identity.ExpiresAt != nil && v.Identity.EndedAt == nil {
 		v.dueBy(*v.Identity.ExpiresAt)
+	}
+	if v.Identity.DueAt == nil && v.Wish(now) == Wanted {
+		v.Identity.Lane = LaneRotation // nothing else can make it due but a wish, which says so
+	}
+	for _, at := range v.timers(now) {
+		v.dueBy(at)
 	}
 }
 

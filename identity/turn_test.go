@@ -16,8 +16,8 @@ func TestTheErrorOfARoundIsKept(t *testing.T) {
 	t.Parallel()
 	v := viewWith(Wanted, Creating, Creating, 0, 0)
 	stillEngine().apply(&v, Environment{}, []result{
-		{step: Step{Thing: TheClient, Act: Make}, outcome: Unknown, err: errors.New("timed out"), event: uuid.New()},
-		{step: Step{Thing: TheConnection, Act: Make}, outcome: Done, event: uuid.New()},
+		{step: Step{Thing: TheClient, Act: Make}, reply: replied(Unknown, errors.New("timed out")), event: uuid.New()},
+		{step: Step{Thing: TheConnection, Act: Make}, reply: replied(Done, nil), event: uuid.New()},
 	}, noon, false)
 	if v.Identity.LastError == "" {
 		t.Error("the client's make was lost, and the row's last error is empty")
@@ -30,7 +30,7 @@ func TestNothingHoldsTheOtherThingBack(t *testing.T) {
 	t.Parallel()
 	v := viewWith(Unwanted, Present, Present, 3*time.Second, 0)
 	v.Identity.Attempt, v.Identity.EndedAt = 9, &noon
-	inVain := result{step: Step{Thing: TheConnection, Act: Take, before: Thing{Phase: Present}}, outcome: Later, err: errors.New("no route"), event: uuid.New()}
+	inVain := result{step: Step{Thing: TheConnection, Act: Take, before: Thing{Phase: Present}}, reply: replied(Later, errors.New("no route")), event: uuid.New()}
 	stillEngine().turn(&v, Environment{}, []result{inVain}, noon, false)
 	if wait := v.Identity.DueAt.Sub(noon); wait != 3*time.Second {
 		t.Errorf("the client may be taken after 3 s and is looked at after %s", wait)

@@ -37,7 +37,9 @@ type Revision struct {
 	Plan           PlanID
 	Parameters     []byte
 	Ceiling        []Authority
-	RotationPeriod time.Duration
+	RotationPeriod time.Duration // as it was asked for; 0: the plan's
+	// Period and Soak are those of every Airflow identity from now on.
+	Period, Soak time.Duration
 	// Lists are the authorities of each live identity from now on.
 	Lists map[ID][]Authority
 }
@@ -87,7 +89,8 @@ func (e *Engine) Update(ctx context.Context, req UpdateRequest) error {
 			if !judged {
 				list = v.Identity.Granted
 			}
-			if !v.revise(instance, list, now) {
+			changing := v.retime(revision.Period, max(revision.Soak, v.Identity.TokenLifetime), now)
+			if !v.revise(instance, list, now) && !changing {
 				continue
 			}
 			changed = true
@@ -124,7 +127,7 @@ func (e *Engine) Update(ctx context.Context, req UpdateRequest) error {
 }
 
 // liveViews locks and reads every identity of an instance that is wanted and was
-// whole, and tells whether any other is still being made.
+// whole once, and tells whether any other is still being made.
 func liveViews(ctx context.Context, tx Tx, instance RowID, now time.Time) (views []View, unfinished bool, err error) {
 	bindings, err := tx.Bindings(ctx, instance)
 	if err != nil {
@@ -142,7 +145,7 @@ func liveViews(ctx context.Context, tx Tx, instance RowID, now time.Time) (views
 			case err != nil:
 				return nil, false, err
 			case v.Wish(now) != Wanted:
-			case v.whole():
+			case v.whole() || !v.creating(now):
 				views = append(views, *v)
 			default:
 				unfinished = true
@@ -184,18 +187,31 @@ func (v *View) revise(instance Instance, granted []Authority, now time.Time) boo
 	changed := false
 	if !sameSet(v.Identity.Granted, granted) {
 		v.Identity.Granted = granted
-		v.Identity.Client.Phase = Outdated
+		v.Identity.Client.Phase = v.Identity.Client.Phase.outdated()
 		changed = true
 	}
 	if sentence := describe(instance, granted); v.Identity.Kind == AirflowIdentity && sentence != v.Identity.Description {
 		v.Identity.Description = sentence
-		v.Identity.Published.Phase = Outdated
+		v.Identity.Published.Phase = v.Identity.Published.Phase.outdated()
 		changed = true
 	}
 	if changed {
 		v.wishChanged(now)
 	}
 	return changed
+}
+
+// retime writes another period and soak; false if they are the old ones. A soak
+// that has begun ends when it was said to.
+func (v *View) retime(period, soak time.Duration, now time.Time) bool {
+	i := &v.Identity
+	if i.Kind != AirflowIdentity || i.Period == period && i.Soak == soak {
+		return false
+	}
+	i.Period, i.Soak = period, soak
+	v.reschedule()
+	v.wishChanged(now)
+	return true
 }
 
 func sameSet(a, b []Authority) bool {

@@ -9,6 +9,13 @@ type View struct {
 	Bindings    []Binding
 	Reservation Reservation
 	Instance    Instance
+	// Paused: a freeze covers the identity until it is lifted. PausedUntil: one
+	// does until then, by the engine's clock.
+	Paused      bool
+	PausedUntil *time.Time
+	// EnvironmentHeld: the database was restored, and so many identities of the
+	// environment are ahead of it that none is touched unasked.
+	EnvironmentHeld bool
 	// Clock is the database's, by which leases and quiet times are measured.
 	Clock time.Time
 }
@@ -26,6 +33,14 @@ func (i Identity) things() []ThingName {
 	if i.Kind == AppIdentity {
 		return []ThingName{TheClient}
 	}
+	return []ThingName{TheClient, TheConnection, TheSecret}
+}
+
+// objects are those of its things that are there or not.
+func (i Identity) objects() []ThingName {
+	if i.Kind == AppIdentity {
+		return []ThingName{TheClient}
+	}
 	return []ThingName{TheClient, TheConnection}
 }
 
@@ -34,10 +49,10 @@ func (i Identity) Expired(now time.Time) bool {
 	return i.ExpiresAt != nil && !now.Before(*i.ExpiresAt)
 }
 
-// Wish is wanted as long as a live binding refers to the identity and it has
-// not ended.
+// Wish is wanted as long as a live binding refers to the identity, and it has
+// neither ended nor been revoked.
 func (v View) Wish(now time.Time) Wish {
-	if v.Identity.EndedAt != nil || v.Identity.Expired(now) {
+	if v.Identity.EndedAt != nil || v.Identity.RevokedAt != nil || v.Identity.Expired(now) {
 		return Unwanted
 	}
 	for _, b := range v.Bindings {
@@ -51,11 +66,21 @@ func (v View) Wish(now time.Time) Wish {
 // whole tells whether everything that was asked for is there.
 func (v View) whole() bool { return v.every(Phase.there) }
 
+// creating tells whether a create that needs the identity is unfinished.
+func (v View) creating(now time.Time) bool {
+	for _, b := range v.Bindings {
+		if b.Live(now) && b.SucceededAt == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // clean tells whether nothing is left anywhere.
 func (v View) clean() bool { return v.every(Phase.clean) }
 
 func (v View) every(is func(Phase) bool) bool {
-	for _, name := range v.Identity.things() {
+	for _, name := range v.Identity.objects() {
 		if !is(v.thing(name).Phase) {
 			return false
 		}
@@ -72,8 +97,11 @@ func (v View) settledForPlatform() bool {
 
 // thing gives one of the identity's things, with its quiet time in place.
 func (v View) thing(name ThingName) Thing {
-	if name == TheClient {
+	switch name {
+	case TheClient:
 		return v.Identity.Client
+	case TheSecret:
+		return Thing{v.Identity.Overlap, v.Identity.Client.QuietUntil}
 	}
 	t := v.Identity.Published
 	t.QuietUntil = time.Time{}
@@ -84,8 +112,12 @@ func (v View) thing(name ThingName) Thing {
 }
 
 func (v *View) setThing(name ThingName, t Thing) {
-	if name == TheClient {
+	switch name {
+	case TheClient:
 		v.Identity.Client = t
+		return
+	case TheSecret:
+		v.Identity.Overlap, v.Identity.Client.QuietUntil = t.Phase, t.QuietUntil
 		return
 	}
 	v.Identity.Published = Thing{Phase: t.Phase}
@@ -152,6 +184,7 @@ func (v *View) wishChanged(now time.Time) {
 	v.Identity.WishVersion++
 	v.Identity.Attempt = 0
 	v.Identity.DueAt = &now
+	v.Identity.Lane = LanePeople
 }
 
 // unbind writes the wish that a binding be gone. Written again it only makes

@@ -50,8 +50,10 @@ func (w *world) problems() []string {
 	return c.found
 }
 
-// An app client that only waits for its end is at rest.
-const restless = `lease_until > clock_timestamp() OR due_at IS NOT NULL AND (expires_at IS NULL OR ended_at IS NOT NULL OR due_at < expires_at)`
+// What only waits for its time, be it an app client's end, a rotation or the end of
+// a soak, is at rest.
+const restless = `lease_until > clock_timestamp() OR due_at IS NOT NULL AND (ended_at IS NOT NULL OR due_at NOT IN
+	(SELECT t FROM unnest(ARRAY[expires_at, rotate_at, retire_at]) t WHERE t IS NOT NULL))`
 
 const sqlRestless = `SELECT count(*) FROM identity WHERE ` + restless
 
@@ -108,9 +110,18 @@ type identityRow struct {
 	Description    string
 	Client, Posted string // phases
 	Generation     int
+	Overlap        identity.Phase
 	Sealed         bool
 	Ended, Clean   bool
 	Debt           bool
+}
+
+// secrets are how many the client has, of a row at rest: in a soak, two.
+func (r identityRow) secrets() int {
+	if r.Overlap == identity.Present {
+		return 2
+	}
+	return 1
 }
 
 type bindingRow struct {
@@ -142,7 +153,7 @@ func (c *checker) load() {
 		c.w.t.Fatal(err)
 	}
 	rows, err := c.w.pool.Query(ctx, `SELECT y.id, y.kind, y.environment, y.granted, y.token_url, coalesce(y.connection, ''), y.description, y.client_phase, y.connection_phase,
-		y.generation, y.secret IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, coalesce(c.debt_since IS NOT NULL AND c.identity = y.id, false)
+		y.generation, y.overlap_phase, coalesce(y.secret, y.candidate, y.old) IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, coalesce(c.debt_since IS NOT NULL AND c.identity = y.id, false)
 		FROM identity y LEFT JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection`)
 	if err != nil {
 		c.w.t.Fatal(err)
@@ -194,8 +205,8 @@ func (c *checker) identityIsWhole(b bindingRow, row identityRow) {
 	if len(granted) == 0 {
 		granted = []string{"uaa.none"}
 	}
-	if !slices.Equal(client.Authorities, granted) || client.Secrets != 1 || !slices.Equal(client.GrantTypes, []string{"client_credentials"}) {
-		c.report(1, "binding %s: client is %+v, want authorities %v and one secret", b.GUID, client, granted)
+	if !slices.Equal(client.Authorities, granted) || client.Secrets != row.secrets() || !slices.Equal(client.GrantTypes, []string{"client_credentials"}) {
+		c.report(1, "binding %s: client is %+v, want authorities %v and %d secrets", b.GUID, client, granted, row.secrets())
 	}
 	if row.Kind == identity.AppIdentity {
 		return

@@ -268,7 +268,7 @@ func TestClaimedAtTheStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	patience := identity.Patience{Timeout: time.Second, Quiet: time.Second}
 	e, err := identity.NewEngine(identity.Config{
-		Store: claimThenStop{s, cancel}, Broker: "b", Budget: time.Second, Logger: slog.New(slog.DiscardHandler),
+		Store: claimThenStop{s, cancel}, Broker: "b", Budget: time.Second, SweepPeriod: -1, Logger: slog.New(slog.DiscardHandler),
 		Environments: map[identity.EnvironmentName]identity.Environment{"prod": {Name: "prod", ClientsPatience: patience, ConnectionsPatience: patience}},
 	})
 	if err != nil {
@@ -288,8 +288,8 @@ type claimThenStop struct {
 	stop func()
 }
 
-func (c claimThenStop) Claim(ctx context.Context, lane identity.Lane, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
-	leases, err := c.Store.Claim(ctx, lane, now, lease, limit)
+func (c claimThenStop) Claim(ctx context.Context, environment identity.EnvironmentName, lane identity.Lane, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
+	leases, err := c.Store.Claim(ctx, environment, lane, now, lease, limit)
 	if len(leases) > 0 {
 		c.stop()
 	}

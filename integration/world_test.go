@@ -56,6 +56,11 @@ type options struct {
 	quota   catalog.Quota // 0: any number
 	breaker bool          // leave a remote that is down alone, for a second at a time
 	dev     bool          // a second environment, dev
+	// sweep is the period of sweeps; 0: there are none, so that what a test sees is
+	// what its verbs caused.
+	sweep time.Duration
+	// rotation is the plan's; zeros are the product's.
+	rotation catalog.Rotation
 }
 
 // world is a whole system in one process: Postgres, a UAA and an Airflow for each
@@ -105,6 +110,9 @@ func newWorld(t *testing.T, o options) *world {
 	if o.budget == 0 {
 		o.budget = 8 * time.Second
 	}
+	if o.sweep == 0 {
+		o.sweep = -1
+	}
 	if o.polling == 0 {
 		o.polling = time.Minute
 	}
@@ -142,7 +150,7 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 	}
 	u, err := uaa.Start(uaa.Config{
 		Snapshot: key,
-		Clients:  []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "uaa.resource"}}},
+		Clients:  []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -225,6 +233,7 @@ func (w *world) broker() *process {
 	engine, err := identity.NewEngine(identity.Config{
 		Store: s, Broker: s.Broker(), Environments: environments, Budget: w.options.budget,
 		Poll: 50 * time.Millisecond, Logger: logger, Clock: w.now,
+		SweepPeriod: w.options.sweep,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -267,7 +276,7 @@ func (w *world) catalog() *catalog.Catalog {
 		ID: prodPlan, Name: "prod", Environment: "prod", Description: "identities for production DAGs",
 		DefaultAuthorities: []identity.Authority{"orders.read"}, Allow: allow,
 		TokenLifetime: catalog.TokenLifetime{Maximum: 30 * time.Minute}, AppClient: catalog.AppClient{Allowed: true, Maximum: 720 * time.Hour},
-		MaximumPollingDuration: w.options.polling, Quota: w.options.quota,
+		MaximumPollingDuration: w.options.polling, Quota: w.options.quota, Rotation: w.options.rotation,
 	}}
 	if w.options.dev {
 		plans = append(plans, catalog.Plan{

@@ -59,6 +59,25 @@ type LedgerRow struct {
 	ExpiresAt       *time.Time               `json:"expires_at,omitempty"`
 	EndedAt         *time.Time               `json:"ended_at,omitempty"`
 	CleanAt         *time.Time               `json:"clean_at,omitempty"`
+	// Of an Airflow identity's secrets.
+	OverlapPhase identity.Phase `json:"overlap_phase"`
+	Period       time.Duration  `json:"rotation_period_ns"`
+	PublishedAt  *time.Time     `json:"last_rotation_at,omitempty"`
+	RotateAt     *time.Time     `json:"next_rotation_at,omitempty"`
+	Late         time.Duration  `json:"rotation_late_ns,omitempty"`
+	RetireAt     *time.Time     `json:"retire_at,omitempty"`
+	RotateAbove  int            `json:"rotate_above,omitempty"`
+	Urgent       bool           `json:"urgent,omitempty"`
+	Paused       bool           `json:"paused,omitempty"`
+	PausedUntil  *time.Time     `json:"paused_until,omitempty"`
+	// What an operator did, or has to do.
+	HeldAt          *time.Time `json:"held_at,omitempty"`
+	HeldGeneration  int        `json:"held_generation,omitempty"`
+	EnvironmentHeld bool       `json:"environment_held,omitempty"`
+	Restored        bool       `json:"restored,omitempty"`
+	RevokedAt       *time.Time `json:"revoked_at,omitempty"`
+	ForgottenAt     *time.Time `json:"forgotten_at,omitempty"`
+	Attempt         int        `json:"attempt,omitempty"`
 }
 
 // For says whom an identity is for.
@@ -66,37 +85,90 @@ func (r LedgerRow) For() string {
 	return strings.Join([]string{r.Org, r.Space, r.InstanceName}, "/") + " " + string(r.Holder)
 }
 
-// State says in a few words how an identity stands.
+// State says in a few words how an identity stands, and what an operator has to do.
 func (r LedgerRow) State() string {
+	if words := r.ended(); words != "" {
+		return words
+	}
+	app := r.Kind == identity.AppIdentity
+	clientLost, connectionLost := r.ClientPhase == identity.Lost, r.ConnectionPhase == identity.Lost
+	switch {
+	case r.HeldAt != nil:
+		return fmt.Sprintf("held: Airflow has generation %d, the database was restored; see apply --accept-restore", r.HeldGeneration)
+	case r.EnvironmentHeld && !app:
+		return "held with its environment: the database was restored; see apply --accept-restore"
+	case clientLost && app:
+		return "its client is lost; apply makes it again"
+	case clientLost && connectionLost:
+		return "client and connection are lost; apply makes them again"
+	case r.ConnectionPhase == identity.Strange:
+		return "marker removed: hands off its connection"
+	case r.Urgent:
+		return "being rotated: its secret has leaked"
+	case r.OverlapPhase == identity.Stray && !app:
+		return "a secret that is not ours is at UAA: being mended"
+	case clientLost || connectionLost:
+		return "lost in part: being made again"
+	case r.is(identity.Doubted):
+		return "being looked at"
+	case r.is(identity.Outdated) || r.is(identity.Changing):
+		return "being changed"
+	case r.ClientPhase != identity.Present || !app && r.ConnectionPhase != identity.Present:
+		return "being made"
+	case r.Paused:
+		return "whole; rotation is paused"
+	case r.PausedUntil != nil:
+		return "whole; rotation is paused until " + r.PausedUntil.UTC().Format(time.RFC3339)
+	case r.RotateAbove > 0:
+		return "whole; a rotation was asked for"
+	default:
+		return "whole"
+	}
+}
+
+// ended says how far the removal of one that has ended is; "" for all others.
+func (r LedgerRow) ended() string {
 	switch {
 	case r.CleanAt != nil:
 		return "gone"
+	case r.ForgottenAt != nil:
+		return "being written off"
 	case r.DebtSince != nil:
 		return "debt since " + r.DebtSince.UTC().Format(time.RFC3339) + ": its connection could not be removed"
+	case r.RevokedAt != nil:
+		return "revoked, being removed"
 	case r.EndedAt != nil:
 		return "being removed"
-	case r.ClientPhase == identity.Present && (r.Kind == identity.AppIdentity || r.ConnectionPhase == identity.Present):
-		return "whole"
-	case r.ClientPhase == identity.Outdated || r.ClientPhase == identity.Changing ||
-		r.ConnectionPhase == identity.Outdated || r.ConnectionPhase == identity.Changing:
-		return "being changed"
 	default:
-		return "being made"
+		return ""
 	}
+}
+
+func (r LedgerRow) is(phase identity.Phase) bool {
+	return r.ClientPhase == phase || r.ConnectionPhase == phase
 }
 
 const ledgerColumns = `SELECT y.id, y.kind, y.environment, coalesce(y.connection, ''), y.holder, i.guid, i.org_name, i.space_name,
 	i.instance_name,
 	(SELECT count(*) FROM binding b WHERE (b.airflow_identity = y.id OR b.client_identity = y.id) AND b.removed_at IS NULL),
 	y.granted, y.token_lifetime, y.generation, y.client_phase, y.connection_phase, y.last_error,
-	CASE WHEN c.identity = y.id THEN c.debt_since END, y.due_at, y.created_at, y.expires_at, y.ended_at, y.clean_at
+	CASE WHEN c.identity = y.id THEN c.debt_since END, y.due_at, y.created_at, y.expires_at, y.ended_at, y.clean_at,
+	y.overlap_phase, y.period, y.published_at, y.rotate_at,
+	CASE WHEN y.kind = 'airflow' AND y.ended_at IS NULL AND y.revoked_at IS NULL AND y.rotate_at < now() THEN now() - y.rotate_at ELSE '0' END,
+	y.retire_at, y.rotate_above, y.urgent,
+	(SELECT count(*) > count(p.until) FROM pause p WHERE ` + covers + `),
+	(SELECT max(p.until) FROM pause p WHERE p.until > now() AND ` + covers + `),
+	y.held_at, y.held_generation, EXISTS (SELECT FROM hold h WHERE h.environment = y.environment), y.restored,
+	y.revoked_at, y.forgotten_at, y.attempt
 FROM identity y JOIN instance i ON i.row = y.instance
 LEFT JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection `
 
 const (
 	sqlLedger = ledgerColumns + `WHERE y.clean_at IS NULL AND ($1 = '' OR y.environment = $1)
 ORDER BY y.environment, y.connection, y.created_at`
-	sqlLedgerOne = ledgerColumns + `WHERE y.id = $1 OR y.connection = $1 ORDER BY y.clean_at IS NULL DESC, y.created_at DESC LIMIT 1`
+	sqlLedgerOne   = ledgerColumns + `WHERE y.id = $1 OR y.connection = $1 ORDER BY y.clean_at IS NULL DESC, y.created_at DESC LIMIT 1`
+	sqlLedgerNamed = `SELECT y.id, coalesce(y.connection, ''), y.environment, y.last_error FROM identity y
+WHERE y.connection = $1 AND y.clean_at IS NULL ORDER BY y.environment, y.created_at`
 )
 
 // Identities lists those that are there or on their way in or out; environment ""
@@ -108,6 +180,27 @@ func (l *Ledger) Identities(ctx context.Context, environment identity.Environmen
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LedgerRow])
 	return list, reading("the identities", err)
+}
+
+// Named lists those of a connection id that are there, or on their way: there may
+// be one in each environment, and one that is being removed beside its successor.
+func (l *Ledger) Named(ctx context.Context, connection identity.ConnectionID) ([]Named, error) {
+	rows, err := l.pool.Query(ctx, sqlLedgerNamed, connection)
+	if err != nil {
+		return nil, reading("the identities", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Named])
+	return list, reading("the identities", err)
+}
+
+const sqlKnown = `SELECT EXISTS (SELECT FROM instance WHERE $1 = 'environment' AND environment = $2
+	OR $1 = 'plan' AND plan = $2 OR $1 = 'instance' AND guid = $2)`
+
+// Known tells whether anything was ever made in an environment, of a plan or in an
+// instance.
+func (l *Ledger) Known(ctx context.Context, kind FreezeKind, key string) (known bool, err error) {
+	err = l.pool.QueryRow(ctx, sqlKnown, kind, key).Scan(&known)
+	return known, reading("the instances", err)
 }
 
 // ErrNoIdentity says that there is no such identity, and no tombstone of one.
@@ -156,6 +249,9 @@ func (e LedgerEvent) Sentence() string {
 	}
 	if e.Detail != "" {
 		line += ": " + e.Detail
+	}
+	if e.Actor.Claimed {
+		who += " (claimed)"
 	}
 	return line + ", by " + who
 }

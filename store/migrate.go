@@ -23,7 +23,11 @@ const versionTable = "public.schema_version"
 // newer schema is left as it is: it is made to suit this program too, which may be
 // started once more while its successor is rolled out.
 func Migrate(ctx context.Context, url string) error {
-	conn, err := pgx.Connect(ctx, url)
+	config, err := connConfig(url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("connecting to migrate the database: %w", err)
 	}

@@ -43,33 +43,70 @@ func scanBinding(row pgx.CollectableRow) (b identity.Binding, err error) {
 }
 
 const identityColumns = `y.id, y.kind, y.instance, y.environment, y.holder, y.asked, y.granted, y.token_lifetime,
-	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, coalesce(y.airflow, ''), coalesce(y.connection, ''), y.description,
+	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, y.candidate, y.old,
+	coalesce(y.airflow, ''), coalesce(y.connection, ''), y.description,
 	y.client_phase, y.client_quiet_until, y.connection_phase, y.lane, y.due_at, y.attempt, y.lease_until, y.lease_epoch,
-	y.wish_version, y.last_error, y.request_id, y.created_at, y.expires_at, y.ended_at, y.clean_at`
+	y.wish_version, y.last_error, y.request_id, y.created_at, y.expires_at, y.revoked_at, y.forgotten_at, y.ended_at, y.clean_at,
+	y.period, y.soak, y.overlap_phase, y.published_generation, y.published_at, y.rotate_at, y.retire_at, y.rotate_above, y.urgent,
+	y.seen_epoch, y.held_at, y.held_generation, y.restored`
 
 // identityRow is an identity on its way out of its row.
 type identityRow struct {
 	identity.Identity
-	sealed []byte
+	sealed struct{ secret, candidate, old []byte }
 	quiet  *time.Time
 }
 
 func (r *identityRow) targets() []any {
 	i := &r.Identity
 	return []any{&i.ID, &i.Kind, &i.Instance, &i.Environment, &i.Holder, &i.Asked, &i.Granted, &i.TokenLifetime,
-		&i.Endpoints.Issuer, &i.Endpoints.TokenURL, &i.Endpoints.JWKSURL, &i.Endpoints.ZoneID, &i.Generation, &r.sealed,
+		&i.Endpoints.Issuer, &i.Endpoints.TokenURL, &i.Endpoints.JWKSURL, &i.Endpoints.ZoneID, &i.Generation,
+		&r.sealed.secret, &r.sealed.candidate, &r.sealed.old,
 		&i.Airflow, &i.Connection, &i.Description, &i.Client.Phase, &r.quiet, &i.Published.Phase, &i.Lane, &i.DueAt,
 		&i.Attempt, &i.LeaseUntil, &i.LeaseEpoch, &i.WishVersion, &i.LastError, &i.RequestID, &i.CreatedAt, &i.ExpiresAt,
-		&i.EndedAt, &i.CleanAt}
+		&i.RevokedAt, &i.ForgottenAt, &i.EndedAt, &i.CleanAt,
+		&i.Period, &i.Soak, &i.Overlap, &i.PublishedGeneration, &i.PublishedAt, &i.RotateAt, &i.RetireAt, &i.RotateAbove, &i.Urgent,
+		&i.SeenEpoch, &i.HeldAt, &i.HeldGeneration, &i.Restored}
 }
 
-func (r *identityRow) finish(sealer *Sealer) (identity.Identity, error) {
+// finish unseals the secrets; without a sealer there are none.
+func (r *identityRow) finish(sealer *Sealer) (i identity.Identity, err error) {
+	i = r.Identity
 	if r.quiet != nil {
-		r.Client.QuietUntil = *r.quiet
+		i.Client.QuietUntil = *r.quiet
 	}
-	secret, err := sealer.unseal(r.sealed, string(r.ID))
-	r.Secret = secret
-	return r.Identity, err
+	if sealer == nil {
+		return i, nil
+	}
+	for _, s := range []struct {
+		to     *identity.Secret
+		sealed []byte
+		place  string
+	}{{&i.Secret, r.sealed.secret, ""}, {&i.Candidate, r.sealed.candidate, candidatePlace}, {&i.Old, r.sealed.old, oldPlace}} {
+		if *s.to, err = sealer.unseal(s.sealed, string(i.ID)+s.place); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
+}
+
+// The three secrets of a row are sealed for their places, so that one cannot be
+// put in another's.
+const (
+	candidatePlace = " candidate"
+	oldPlace       = " old"
+)
+
+// sealedSecrets are a row's three secrets as they are written.
+func sealedSecrets(sealer *Sealer, i identity.Identity) (secret, candidate, old []byte, err error) {
+	if secret, err = sealer.seal(i.Secret, string(i.ID)); err != nil {
+		return nil, nil, nil, err
+	}
+	if candidate, err = sealer.seal(i.Candidate, string(i.ID)+candidatePlace); err != nil {
+		return nil, nil, nil, err
+	}
+	old, err = sealer.seal(i.Old, string(i.ID)+oldPlace)
+	return secret, candidate, old, err
 }
 
 func scanIdentity(row pgx.Row, sealer *Sealer) (identity.Identity, error) {

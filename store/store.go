@@ -28,6 +28,7 @@
 //	a process is stopped in a transaction       Postgres ends it after 5 s, and its locks
 //	connection lost before or in a statement    an error; nothing was changed
 //	connection lost in the commit               an error; read again to know
+//	connection of Listen lost                   made again, and the loop woken; it polls meanwhile
 //	wrong keyset                                Open refuses: the canary row does not open
 //	schema older than the program               Ready and Open refuse, naming migrate
 package store
@@ -55,7 +56,8 @@ type Store struct {
 
 var _ identity.Store = (*Store)(nil)
 
-// Open connects, and checks that schema and keyset fit. url is a postgres:// URL.
+// Open connects, and checks that schema and keyset fit. url is a postgres:// URL;
+// that of a pooler went through ThroughPooler.
 func Open(ctx context.Context, url string, sealer *Sealer) (*Store, error) {
 	pool, err := connect(ctx, url)
 	if err != nil {
@@ -74,10 +76,9 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*Store, error) {
 const poolSize = 16
 
 func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(url)
+	config, err := poolConfig(url)
 	if err != nil {
-		// The library masks passwords, but not in every malformed URL.
-		return nil, errors.New("the database URL cannot be read; it must look like postgres://user:password@host:port/database")
+		return nil, err
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = poolSize
@@ -87,6 +88,25 @@ func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	return pool, nil
+}
+
+func poolConfig(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The library masks passwords, but not in every malformed URL.
+		return nil, errors.New("the database URL cannot be read; it must look like postgres://user:password@host:port/database")
+	}
+	return config, nil
+}
+
+// connConfig is for a single connection: it leaves out what a URL says about pools,
+// which Postgres would take for a setting that it does not know.
+func connConfig(url string) (*pgx.ConnConfig, error) {
+	config, err := poolConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return config.ConnConfig, nil
 }
 
 func (s *Store) check(ctx context.Context) error {

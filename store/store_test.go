@@ -178,8 +178,14 @@ func TestViewsRoundTrip(t *testing.T) {
 	i.Client, i.Published = identity.Thing{Phase: identity.Gone}, identity.Thing{Phase: identity.Removing}
 	i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion = nil, 3, noon, 2, 5
 	i.LastError, i.RequestID, i.EndedAt = "e", "r2", &noon
-	i.Lane = identity.LaneBackground
+	i.Lane = identity.LaneSweep
 	i.Granted, i.Description = []identity.Authority{}, "d2"
+	i.Secret, i.Candidate, i.Old = identity.SecretFrom("newer"), identity.SecretFrom("newest"), identity.SecretFrom("older")
+	i.Generation = 7
+	i.Rotation = identity.Rotation{
+		Period: time.Hour, Soak: time.Minute, Overlap: identity.Crowded, PublishedGeneration: 6, PublishedAt: &noon, RotateAt: &noon, RetireAt: &noon,
+		RotateAbove: 5, Urgent: true, SeenEpoch: 9, HeldAt: &noon, HeldGeneration: 8, Restored: true,
+	}
 	changed.Reservation.DebtSince, changed.Reservation.QuietUntil, changed.Reservation.Holder = &noon, nil, "key:x"
 	within(t, s, func(ctx context.Context, tx identity.Tx) error { return tx.SaveView(ctx, changed, 1) })
 	if got, err = s.View(t.Context(), v.Identity.ID); err != nil {
@@ -188,7 +194,8 @@ func TestViewsRoundTrip(t *testing.T) {
 	same(t, got, changed)
 
 	clean := changed
-	clean.Identity.CleanAt, clean.Identity.Secret = &noon, identity.Secret{}
+	clean.Identity.CleanAt = &noon
+	clean.Identity.Secret, clean.Identity.Candidate, clean.Identity.Old = identity.Secret{}, identity.Secret{}, identity.Secret{}
 	clean.Reservation.Identity, clean.Reservation.ReleasedAt, clean.Reservation.DebtSince = "", &noon, nil
 	within(t, s, func(ctx context.Context, tx identity.Tx) error { return tx.SaveView(ctx, clean, 2) })
 	if got, err = s.View(t.Context(), v.Identity.ID); err != nil {
@@ -227,7 +234,7 @@ func TestClaim(t *testing.T) {
 	if _, err := s.pool.Exec(t.Context(), `UPDATE identity SET lease_until = '2020-01-01'`); err != nil {
 		t.Fatal(err)
 	}
-	if leases, err := s.Claim(t.Context(), identity.LanePeople, noon, time.Minute, 100); err != nil || len(leases) != 0 {
+	if leases, err := s.Claim(t.Context(), "prod", identity.LanePeople, noon, time.Minute, 100); err != nil || len(leases) != 0 {
 		t.Errorf("before anything is due: got %d leases, %v", len(leases), err)
 	}
 	due := noon.Add(time.Hour)
@@ -239,7 +246,7 @@ func TestClaim(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for {
-				leases, err := s.Claim(t.Context(), identity.LanePeople, due, time.Minute, 3)
+				leases, err := s.Claim(t.Context(), "prod", identity.LanePeople, due, time.Minute, 3)
 				if err != nil {
 					t.Error(err)
 					return
@@ -260,7 +267,7 @@ func TestClaim(t *testing.T) {
 	}
 	wait.Wait()
 	// A claim that was locked out by another's skips rows, so all may need one more.
-	leases, err := s.Claim(t.Context(), identity.LanePeople, due, time.Minute, 100)
+	leases, err := s.Claim(t.Context(), "prod", identity.LanePeople, due, time.Minute, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ const (
 	sqlReservationOf = `SELECT ` + reservationColumns + ` FROM connection c
 WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1)`
 	sqlBindingsOf     = `SELECT ` + bindingColumns + ` FROM binding b WHERE b.airflow_identity = $1 OR b.client_identity = $1 ORDER BY b.row`
-	sqlIdentityInFull = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
+	sqlIdentityInFull = `SELECT ` + identityColumns + `, ` + instanceColumns + `, ` + viewColumns + `
 FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1`
 )
 
@@ -83,13 +83,25 @@ func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, re
 	})
 	batch.Queue(whole, id).QueryRow(func(r pgx.Row) error {
 		targets := append(row.targets(), instanceTargets(&v.Instance)...)
-		return r.Scan(append(targets, &v.Clock)...)
+		return r.Scan(append(targets, viewTargets(&v)...)...)
 	})
 	if err := q.SendBatch(ctx, &batch).Close(); err != nil {
 		return identity.View{}, reading(fmt.Sprintf("identity %s", id), err)
 	}
 	v.Identity, err = row.finish(sealer)
 	return v, err
+}
+
+// viewColumns are what stands in no row of its own.
+const (
+	viewColumns = `(SELECT count(*) > count(p.until) FROM pause p WHERE ` + covers + `),
+	(SELECT max(p.until) FROM pause p WHERE ` + covers + `),
+	EXISTS (SELECT FROM hold h WHERE h.environment = y.environment), clock_timestamp()`
+	covers = `(p.kind = 'environment' AND p.key = y.environment OR p.kind = 'plan' AND p.key = i.plan OR p.kind = 'instance' AND p.key = i.guid)`
+)
+
+func viewTargets(v *identity.View) []any {
+	return []any{&v.Paused, &v.PausedUntil, &v.EnvironmentHeld, &v.Clock}
 }
 
 const sqlCountBindings = `SELECT count(*) FROM binding b WHERE b.instance = $1 AND b.removed_at IS NULL`
@@ -101,7 +113,7 @@ func (s *Store) LiveBindings(ctx context.Context, instance identity.RowID) (n in
 }
 
 const sqlOutdated = `SELECT count(*) FROM identity y
-WHERE y.instance = $1 AND y.ended_at IS NULL AND y.client_phase IN ('outdated', 'changing')`
+WHERE y.instance = $1 AND y.ended_at IS NULL AND y.client_phase IN ('outdated', 'changing', 'doubted')`
 
 // Outdated counts an instance's identities whose client is not yet as the row says.
 func (s *Store) Outdated(ctx context.Context, instance identity.RowID) (n int, err error) {
@@ -112,17 +124,17 @@ func (s *Store) Outdated(ctx context.Context, instance identity.RowID) (n int, e
 const sqlClaim = `
 WITH due AS (
     SELECT id FROM identity
-    WHERE lane = $4 AND due_at <= $1 AND lease_until <= clock_timestamp()
+    WHERE environment = $5 AND lane = $4 AND due_at <= $1 AND lease_until <= clock_timestamp()
     ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-UPDATE identity y SET lease_until = clock_timestamp() + $2, lease_epoch = y.lease_epoch + 1
+UPDATE identity y SET lease_until = clock_timestamp() + $2::interval, lease_epoch = y.lease_epoch + 1
 FROM due WHERE y.id = due.id
 RETURNING y.id, y.lease_epoch`
 
 // Claim leases what is due and nobody holds.
-func (s *Store) Claim(ctx context.Context, lane identity.Lane, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
+func (s *Store) Claim(ctx context.Context, environment identity.EnvironmentName, lane identity.Lane, now time.Time, lease time.Duration, limit int) ([]identity.Lease, error) {
 	until := time.Now().Add(lease)
-	rows, err := s.pool.Query(ctx, sqlClaim, now, lease, limit, lane)
+	rows, err := s.pool.Query(ctx, sqlClaim, now, lease, limit, lane, environment)
 	if err != nil {
 		return nil, fmt.Errorf("claiming due identities: %w", err)
 	}
@@ -136,15 +148,23 @@ func (s *Store) Claim(ctx context.Context, lane identity.Lane, now time.Time, le
 	return leases, nil
 }
 
-// In the order of the index, so that it reads one entry however many rows there are.
-const sqlNextDue = `SELECT due_at FROM identity
-WHERE lane = $1 AND due_at IS NOT NULL AND lease_until <= clock_timestamp() ORDER BY due_at LIMIT 1`
+// In the order of the index, so that it reads one entry of each lane however many
+// rows there are.
+const sqlDue = `
+SELECT e.name, l.lane, d.due_at
+FROM unnest($1::text[]) AS e (name) CROSS JOIN (VALUES (0), (1), (2)) AS l (lane)
+CROSS JOIN LATERAL (
+    SELECT y.due_at FROM identity y
+    WHERE y.environment = e.name AND y.lane = l.lane AND y.due_at IS NOT NULL AND y.lease_until <= clock_timestamp()
+    ORDER BY y.due_at LIMIT 1
+) d`
 
-// NextDue tells when the first row that nobody holds is due.
-func (s *Store) NextDue(ctx context.Context, lane identity.Lane) (due time.Time, found bool, err error) {
-	err = s.pool.QueryRow(ctx, sqlNextDue, lane).Scan(&due)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, false, nil
+// Due tells when the first row that nobody holds is due, in each lane.
+func (s *Store) Due(ctx context.Context, environments []identity.EnvironmentName) ([]identity.Due, error) {
+	rows, err := s.pool.Query(ctx, sqlDue, environments)
+	if err != nil {
+		return nil, reading("the due times", err)
 	}
-	return due, err == nil, reading("the next due time", err)
+	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[identity.Due])
+	return due, reading("the due times", err)
 }

@@ -98,7 +98,7 @@ const (
 WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1) FOR UPDATE`
 	sqlLockBindingsOf = `SELECT ` + bindingColumns + `
 FROM binding b WHERE b.airflow_identity = $1 OR b.client_identity = $1 ORDER BY b.row FOR UPDATE`
-	sqlLockIdentity = `SELECT ` + identityColumns + `, ` + instanceColumns + `, clock_timestamp()
+	sqlLockIdentity = `SELECT ` + identityColumns + `, ` + instanceColumns + `, ` + viewColumns + `
 FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1 FOR UPDATE OF y`
 )
 
@@ -152,9 +152,10 @@ func (t *transaction) MarkRemoving(ctx context.Context, row identity.RowID, at t
 const sqlInsertIdentity = `INSERT INTO identity
 	(id, kind, instance, environment, holder, asked, granted, token_lifetime, issuer, token_url, jwks_url, zone_id,
 	 generation, secret, airflow, connection, description, client_phase, client_quiet_until, connection_phase, lane, due_at,
-	 attempt, lease_until, lease_epoch, wish_version, last_error, request_id, created_at, expires_at, ended_at, clean_at)
+	 attempt, lease_until, lease_epoch, wish_version, last_error, request_id, created_at, expires_at, ended_at, clean_at,
+	 period, soak, overlap_phase)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-	$26, $27, $28, $29, $30, $31, $32)`
+	$26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
 
 func (t *transaction) InsertIdentity(ctx context.Context, v identity.View) error {
 	i := v.Identity
@@ -170,7 +171,7 @@ func (t *transaction) InsertIdentity(ctx context.Context, v identity.View) error
 		i.Endpoints.Issuer, i.Endpoints.TokenURL, i.Endpoints.JWKSURL, i.Endpoints.ZoneID, i.Generation, sealed,
 		textOrNull(i.Airflow), textOrNull(i.Connection), i.Description, i.Client.Phase, timeOrNull(i.Client.QuietUntil),
 		i.Published.Phase, i.Lane, i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID,
-		i.CreatedAt, i.ExpiresAt, i.EndedAt, i.CleanAt)
+		i.CreatedAt, i.ExpiresAt, i.EndedAt, i.CleanAt, i.Period, i.Soak, i.Overlap)
 	return writing("the new identity", t.tx.SendBatch(ctx, &batch).Close())
 }
 
@@ -184,15 +185,17 @@ func (t *transaction) InsertBinding(ctx context.Context, b identity.Binding) err
 	return writing("the new binding", err)
 }
 
-const sqlWakeIdentities = `UPDATE identity SET due_at = $2, attempt = 0, wish_version = wish_version + 1
+const sqlWakeIdentities = `UPDATE identity SET due_at = $2, lane = 0, attempt = 0, wish_version = wish_version + 1
 WHERE id = ANY($1) AND clean_at IS NULL`
 
 func (t *transaction) WakeIdentities(ctx context.Context, ids []identity.ID, now time.Time) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := t.tx.Exec(ctx, sqlWakeIdentities, ids, now)
-	return writing("what is due", err)
+	if _, err := t.tx.Exec(ctx, sqlWakeIdentities, ids, now); err != nil {
+		return writing("what is due", err)
+	}
+	return t.notify(ctx)
 }
 
 const sqlSaveReservation = `UPDATE connection
@@ -203,9 +206,12 @@ func queueReservation(batch *pgx.Batch, r identity.Reservation) {
 }
 
 const sqlSaveIdentity = `UPDATE identity
-SET secret = CASE WHEN $3 THEN secret END, client_phase = $4, client_quiet_until = $5, connection_phase = $6, due_at = $7,
+SET secret = $3, client_phase = $4, client_quiet_until = $5, connection_phase = $6, due_at = $7,
 	attempt = $8, lease_until = $9, lease_epoch = $10, wish_version = $11, last_error = $12, request_id = $13,
-	ended_at = $14, clean_at = $15, granted = $16, description = $17, lane = $18
+	ended_at = $14, clean_at = $15, granted = $16, description = $17, lane = $18,
+	candidate = $19, old = $20, generation = $21, period = $22, soak = $23, overlap_phase = $24, published_generation = $25,
+	published_at = $26, rotate_at = $27, retire_at = $28, rotate_above = $29, urgent = $30, seen_epoch = $31,
+	held_at = $32, held_generation = $33, restored = $34
 WHERE id = $1 AND lease_epoch = $2`
 
 const sqlSaveBinding = `UPDATE binding
@@ -214,10 +220,17 @@ SET succeeded_at = $2, failed_at = $3, failure_code = $4, failure_message = $5, 
 
 func (t *transaction) SaveView(ctx context.Context, v identity.View, epoch int64) error {
 	i := v.Identity
+	secret, candidate, old, err := sealedSecrets(t.sealer, i)
+	if err != nil {
+		return err
+	}
 	var batch pgx.Batch
-	batch.Queue(sqlSaveIdentity, i.ID, epoch, !i.Secret.IsZero(), i.Client.Phase, timeOrNull(i.Client.QuietUntil),
+	batch.Queue(sqlSaveIdentity, i.ID, epoch, secret, i.Client.Phase, timeOrNull(i.Client.QuietUntil),
 		i.Published.Phase, i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID,
-		i.EndedAt, i.CleanAt, orEmpty(i.Granted), i.Description, i.Lane).Exec(func(tag pgconn.CommandTag) error {
+		i.EndedAt, i.CleanAt, orEmpty(i.Granted), i.Description, i.Lane,
+		candidate, old, i.Generation, i.Period, i.Soak, i.Overlap, i.PublishedGeneration,
+		i.PublishedAt, i.RotateAt, i.RetireAt, i.RotateAbove, i.Urgent, i.SeenEpoch,
+		i.HeldAt, i.HeldGeneration, i.Restored).Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() != 1 {
 			return fmt.Errorf("identity %s is leased under another epoch than %d", i.ID, epoch)
 		}

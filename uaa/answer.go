@@ -33,13 +33,13 @@ func refusal(a remote.Answer) *remote.Error {
 }
 
 // own tells whether an answer is UAA's own, be it a success or a refusal. Every
-// success of a call that we make is an object.
+// success of a call that we make is an object, but for that of a revocation.
 func own(a remote.Answer) bool {
 	if a.Status >= 300 {
-		return refusal(a).Own
+		return refusal(a).Own || nothingToRevoke(a)
 	}
 	var body map[string]json.RawMessage
-	return a.JSON(&body) == nil && !a.FromRouter()
+	return (a.JSON(&body) == nil || revoked(a)) && !a.FromRouter()
 }
 
 func text(raw json.RawMessage) (string, bool) {

@@ -34,6 +34,11 @@ func made(authorities, scope, grants string) string {
 		orders.ID, authorities, scope, grants)
 }
 
+// labelled adds our labels, and what others have added, to such an answer.
+func labelled(answer string) string {
+	return strings.Replace(answer, `"lastModified"`, `"afi_broker":"b-1","afi_identity":"i-1","afi_other":[1],"token_salt":"x","lastModified"`, 1)
+}
+
 const (
 	routerBody = "404 Not Found: Requested route ('uaa.example.com') does not exist.\n"
 	router     = "X-Cf-Routererror"
@@ -201,9 +206,9 @@ func TestRequestOfAnUpdate(t *testing.T) {
 	}
 }
 
-func TestDeleteAndGetByAnswer(t *testing.T) {
+func TestDeleteAndReadByAnswer(t *testing.T) {
 	t.Parallel()
-	whole := made(`["orders.read"]`, `["uaa.none"]`, `["client_credentials"]`)
+	whole := labelled(made(`["orders.write","orders.read"]`, `["uaa.none"]`, `["client_credentials"]`))
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
@@ -234,7 +239,7 @@ func TestDeleteAndGetByAnswer(t *testing.T) {
 			if outcome != test.want || (err == nil) != silent {
 				t.Errorf("deleting: got %s, %v; want %s", outcome, err, test.want)
 			}
-			_, outcome, err = client.Get(background, orders.ID)
+			outcome, err = client.Read(background, orders)
 			if outcome != test.want || (err == nil) != silent {
 				t.Errorf("reading: got %s, %v; want %s", outcome, err, test.want)
 			}
@@ -601,8 +606,14 @@ func TestNothingTellsTheSecret(t *testing.T) {
 	_, probeErr := client.Probe(background, orders, secret)
 	_, updateErr := client.Update(background, orders)
 	_, deleteErr := client.Delete(background, orders.ID)
+	_, readErr := client.Read(background, orders)
+	_, addErr := client.AddSecret(background, orders.ID, secret)
+	_, dropErr := client.DropSecret(background, orders.ID)
+	_, replaceErr := client.ReplaceSecret(background, orders.ID, secret)
+	_, revokeErr := client.RevokeTokens(background, orders.ID)
+	listErr := client.List(background, nil)
 
-	for _, err := range []error{err, probeErr, updateErr, deleteErr} {
+	for _, err := range []error{err, probeErr, updateErr, deleteErr, readErr, addErr, dropErr, replaceErr, revokeErr, listErr} {
 		log.logger().Error("a call failed", "error", err, "whole", fmt.Sprintf("%v %+v %#v", err, err, err))
 		e := remoteError(t, err)
 		log.logger().Error("its cause", "error", e, "fields", fmt.Sprintf("%+v %#v", *e, *e))
@@ -624,6 +635,8 @@ func TestAvailableByAnswer(t *testing.T) {
 	}{
 		{"a client", reply(200, made(`["orders.read"]`, `["uaa.none"]`, `["client_credentials"]`)), false},
 		{"no such client", reply(404, ""), false},
+		{"nothing, as after a revocation", reply(200, ""), false},
+		{"no such client, as a revocation says it", reply(404, `{"error":"invalid_token","error_description":"Resource not found"}`), false},
 		{"refused", reply(400, `{"error":"invalid_client"}`), false},
 		{"not permitted", reply(403, `{}`), false},
 		{"too many", reply(429, page), false},

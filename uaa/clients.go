@@ -18,7 +18,6 @@ import (
 const (
 	callCreate = "POST /oauth/clients/restricted"
 	callUpdate = "PUT /oauth/clients/restricted/{id}"
-	callGet    = "GET /oauth/clients/{id}"
 	callDelete = "DELETE /oauth/clients/{id}"
 
 	clientsPath    = "/oauth/clients/"
@@ -39,12 +38,21 @@ var grantTypes = []string{"client_credentials"}
 type stored struct {
 	ID            identity.ClientID    `json:"client_id"`
 	Secret        string               `json:"client_secret,omitempty"`
-	Name          string               `json:"name,omitempty"`
+	Name          clientName           `json:"name,omitempty"`
 	Authorities   []identity.Authority `json:"authorities"`
 	Scope         []string             `json:"scope"`
 	GrantTypes    []string             `json:"authorized_grant_types"`
 	TokenValidity int                  `json:"access_token_validity,omitempty"`
-	LastModified  int64                `json:"lastModified,omitempty"`
+}
+
+// clientName is additional information, as a label is: UAA lets it be anything, and
+// what is no text is no name.
+type clientName string
+
+func (n *clientName) UnmarshalJSON(raw []byte) error {
+	name, _ := text(raw)
+	*n = clientName(name)
+	return nil
 }
 
 // uaaKeys are the keys of an answer that are not labels of ours.
@@ -138,48 +146,6 @@ func (c *Client) Delete(ctx context.Context, id identity.ClientID) (identity.Out
 	return notThereOr(answer, "deleting", id)
 }
 
-// Registered is a client as UAA has it. Its lists are sorted: UAA keeps no order.
-type Registered struct {
-	identity.Client
-	Scope        []string
-	GrantTypes   []string
-	LastModified time.Time
-}
-
-// Get reads a client: Done, or NotThere. UAA never gives the secret away.
-func (c *Client) Get(ctx context.Context, id identity.ClientID) (Registered, identity.Outcome, error) {
-	ctx, cancel := c.system.Within(ctx)
-	defer cancel()
-
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callGet, Method: http.MethodGet, URL: c.clientURL(id), Header: c.header(),
-	})
-	if err != nil {
-		return Registered{}, remote.OutcomeOf(err), fmt.Errorf("reading client %s: %w", id, err)
-	}
-	if answer.Status != http.StatusOK {
-		outcome, err := notThereOr(answer, "reading", id)
-		return Registered{}, outcome, err
-	}
-	got, err := read(answer, id)
-	if err != nil {
-		return Registered{}, identity.Unknown, fmt.Errorf("reading client %s: %w", id, answer.Unreadable(err))
-	}
-	slices.Sort(got.Authorities)
-	return Registered{
-		Client: identity.Client{
-			ID:            got.ID,
-			Name:          got.Name,
-			Authorities:   got.Authorities,
-			TokenLifetime: time.Duration(got.TokenValidity) * time.Second,
-			Labels:        labels(answer),
-		},
-		Scope:        sorted(got.Scope),
-		GrantTypes:   sorted(got.GrantTypes),
-		LastModified: time.UnixMilli(got.LastModified),
-	}, identity.Done, nil
-}
-
 func (c *Client) clientURL(id identity.ClientID) string {
 	return c.url + clientsPath + url.PathEscape(string(id))
 }
@@ -197,7 +163,7 @@ func asStored(client identity.Client, secret identity.Secret) stored {
 	s := stored{
 		ID:            client.ID,
 		Secret:        secret.Reveal(),
-		Name:          client.Name,
+		Name:          clientName(client.Name),
 		Authorities:   client.Authorities,
 		Scope:         []string{string(none)},
 		GrantTypes:    grantTypes,
@@ -299,19 +265,4 @@ func read(answer remote.Answer, id identity.ClientID) (stored, error) {
 		return stored{}, errors.New("the body is not that client")
 	}
 	return got, nil
-}
-
-// labels are the additional keys of ours: texts under names that are not UAA's.
-func labels(answer remote.Answer) map[string]string {
-	var body map[string]json.RawMessage
-	if answer.JSON(&body) != nil {
-		return nil
-	}
-	found := map[string]string{}
-	for key, raw := range body {
-		if value, ok := text(raw); ok && !slices.Contains(uaaKeys, key) {
-			found[key] = value
-		}
-	}
-	return found
 }

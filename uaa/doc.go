@@ -1,5 +1,6 @@
 // Package uaa is the thin client of one environment's UAA: it makes, updates,
-// reads, probes and deletes UAA clients, and knows what UAA's answers prove.
+// reads, lists, probes and deletes UAA clients, changes their secrets and revokes
+// their tokens, and knows what UAA's answers prove.
 //
 // It is our own because the libraries hide what the core lives on: go-uaa has
 // no context, no status in its errors and no way to tell a lost reply from a
@@ -18,8 +19,18 @@
 //	Probe   200 with an access_token                          Done
 //	        401 "Unauthorized grant type": the secret passed  Done
 //	        401 unauthorized, invalid_client                  NotThere
-//	Get     200 with the client                               Done
+//	Read    200, the client as asked, perhaps more labels     Done
+//	        200, other lists, life, name or labels            Differs
 //	        404, empty, not the router's                      NotThere
+//	*Secret 200 that says ok, and speaks of a secret          Done
+//	        400 "... client already has two secrets."         Exists
+//	        400 "... client has only one secret."             Alone
+//	        404, empty, not the router's                      NotThere
+//	Revoke  200, empty, not the router's                      Done
+//	        404 invalid_token "Resource not found", or empty  NotThere
+//	        403 with a JSON error: we lack tokens.revoke      Rejected
+//	List    200 with the very page that was asked for         its clients
+//	        200 with no client before the total is reached    an error
 //	all     4xx with a JSON error, or {} (but a 404)          Rejected
 //	        401 after one new token; 408; 429                 Later
 //	        302, HTML, 5xx, a 404 with a body, the router's   Unknown
@@ -31,4 +42,9 @@
 // grant its own administration, whoever asks. Two things are refused before they
 // are sent, because UAA would take them: an authority with a comma in it, which
 // it splits, and labels beyond what it can store, which it answers with 500.
+//
+// Lists are hints. UAA's filter does not mind the case of letters, so ids are looked
+// at again; it shows 500 clients at most, whatever is asked, and says of a page how
+// many clients it could hold, so they are counted; and the number of all of them may
+// change from page to page, so there is an end to it after twice as many as at first.
 package uaa

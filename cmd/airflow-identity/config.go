@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type Config struct {
 	Offering      OfferingConfig               `yaml:"offering"`
 	SealingKeyset reference                    `yaml:"sealing_keyset"`
 	Budget        duration                     `yaml:"budget"`
+	Sweep         SweepConfig                  `yaml:"sweep"`
+	Reaper        ReaperConfig                 `yaml:"reaper"`
 	Environments  map[string]EnvironmentConfig `yaml:"environments"`
 	Plans         []PlanConfig                 `yaml:"plans"`
 }
@@ -98,6 +101,18 @@ type RotationConfig struct {
 	Period  duration `yaml:"period,omitempty"`
 	Minimum duration `yaml:"minimum,omitempty"`
 	Maximum duration `yaml:"maximum,omitempty"`
+	Soak    duration `yaml:"soak,omitempty"`
+}
+
+// SweepConfig says how often what the remotes hold is compared with the rows.
+type SweepConfig struct {
+	Period duration `yaml:"period,omitempty"`
+}
+
+// ReaperConfig says above which share of an environment's identities something
+// that is wrong with many is not mended one by one, but held.
+type ReaperConfig struct {
+	Threshold percent `yaml:"threshold,omitempty"`
 }
 
 type TokenLifetimeConfig struct {
@@ -130,6 +145,23 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 	}
 	*d = duration(parsed)
 	return nil
+}
+
+// percent is written as "5%".
+type percent float64
+
+func (p *percent) UnmarshalYAML(node *yaml.Node) error {
+	number, found := strings.CutSuffix(strings.TrimSpace(node.Value), "%")
+	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !found || err != nil || value <= 0 || value > 100 {
+		return fmt.Errorf("line %d: %q is not a share; write it as 5%%, above 0%% and at most 100%%", node.Line, node.Value)
+	}
+	*p = percent(value)
+	return nil
+}
+
+func (p percent) MarshalYAML() (any, error) {
+	return strconv.FormatFloat(float64(p), 'f', -1, 64) + "%", nil
 }
 
 func (d duration) MarshalYAML() (any, error) { return catalog.Duration(d).String(), nil }
@@ -200,6 +232,8 @@ func plainYAML(err error) error {
 
 func (c *Config) complete() {
 	fill(&c.Budget, defaultBudget)
+	fill(&c.Sweep.Period, duration(time.Hour))
+	fill(&c.Reaper.Threshold, 5)
 	for name, env := range c.Environments {
 		fill(&env.UAA.Timeout, defaultTimeout)
 		fill(&env.UAA.ClientAuth.Kind, "secret")
@@ -261,6 +295,9 @@ func (c *Config) check() error {
 	}
 	if c.SealingKeyset == "" {
 		wrong("sealing_keyset is missing: name where it is, as env:SEALING_KEYSET")
+	}
+	if c.Sweep.Period < duration(time.Minute) {
+		wrong("sweep.period is %s, at least a minute is needed", time.Duration(c.Sweep.Period))
 	}
 	if c.Budget > longestBudget {
 		wrong("budget is %s, at most %s is possible: Cloud Controller waits 60s", time.Duration(c.Budget), time.Duration(longestBudget))

@@ -100,7 +100,7 @@ func dev(ctx context.Context, folder string, out io.Writer) (err error) {
 		return err
 	}
 	login := broker.Credential{User: s.state.User, Password: identity.SecretFrom(s.state.Password)}
-	app, err := build(ctx, config, s.databaseURL(), nil, []broker.Credential{login}, logger)
+	app, err := build(ctx, config, s.databaseURL(), s.databaseURL(), nil, []broker.Credential{login}, logger)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"airflow-identity/identity"
@@ -83,25 +85,42 @@ func openStage(ctx context.Context, folder string, names []string, options stage
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.database, err = postgres.Start(ctx, postgres.Config{
-		DataDir: filepath.Join(folder, "postgres"), Port: s.state.DatabasePort, Durable: options.durable,
-		LogFile: filepath.Join(folder, "postgres.log"),
-	})
-	if err != nil {
+	if err := s.openDatabase(ctx); err != nil {
 		return nil, fmt.Errorf("starting Postgres: %w", err)
 	}
 	if err := store.Migrate(ctx, s.databaseURL()); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		if s.environments[name], err = s.openEnvironment(name); err != nil {
+		if err := s.openEnvironment(name); err != nil {
 			return nil, fmt.Errorf("starting environment %s: %w", name, err)
 		}
+	}
+	// Only now are the addresses promised: until here each could still be another.
+	if err := s.writeState(); err != nil {
+		return nil, err
 	}
 	return s, s.writeConfig(names)
 }
 
-// remember reads the state, or makes it on the first start.
+// openDatabase starts Postgres on the port that the folder remembers, or at first
+// on any that is free.
+func (s *stage) openDatabase(ctx context.Context) error {
+	start := func(port int) (err error) {
+		s.state.DatabasePort = port
+		s.database, err = postgres.Start(ctx, postgres.Config{
+			DataDir: filepath.Join(s.folder, "postgres"), Port: port, Durable: s.options.durable,
+			LogFile: filepath.Join(s.folder, "postgres.log"),
+		})
+		return err
+	}
+	if s.state.DatabasePort != 0 {
+		return start(s.state.DatabasePort)
+	}
+	return onFreePort(start)
+}
+
+// remember reads the state, or makes it on the first start, as yet without ports.
 func (s *stage) remember(names []string) error {
 	path := filepath.Join(s.folder, stateFile)
 	text, err := os.ReadFile(path)
@@ -123,16 +142,10 @@ func (s *stage) remember(names []string) error {
 		User: "platform", Password: identity.NewSecret().Reveal(),
 		UAASecret: identity.NewSecret().Reveal(), AirflowLogin: identity.NewSecret().Reveal(),
 	}
-	ports, err := freePorts(2*len(names) + 1)
-	if err != nil {
-		return err
-	}
-	s.state.DatabasePort = ports[0]
-	for i, name := range names {
+	for _, name := range names {
 		s.state.Plans[name] = uuid.NewString()
-		s.state.Ports[name] = stageAddressPair{UAA: ports[2*i+1], Airflow: ports[2*i+2]}
 	}
-	return s.writeState()
+	return nil
 }
 
 func (s *stage) writeState() error {
@@ -152,17 +165,19 @@ func (s *stage) takeLogin(user, password string) error {
 	return s.writeState()
 }
 
-func (s *stage) openEnvironment(name string) (*stageEnvironment, error) {
+// openEnvironment starts the stand-ins on the ports that the folder remembers. At
+// first there are none: each takes the one that the system gives it.
+func (s *stage) openEnvironment(name string) error {
 	ports := s.state.Ports[name]
 	uaa, err := uaastandin.Start(uaastandin.Config{
 		Addr: loopbackAddress(ports.UAA), BcryptCost: s.options.bcryptCost, Snapshot: s.snapshot(name, "uaa"),
 		Clients: []uaastandin.Client{{
 			ID: stageClient, Secret: s.state.UAASecret,
-			Authorities: []string{"clients.admin", "clients.read", "clients.write", "uaa.resource"},
+			Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"},
 		}},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	airflow, err := airflowstandin.Start(airflowstandin.Config{
 		Addr: loopbackAddress(ports.Airflow), Snapshot: s.snapshot(name, "airflow"),
@@ -170,9 +185,25 @@ func (s *stage) openEnvironment(name string) (*stageEnvironment, error) {
 	})
 	if err != nil {
 		uaa.Close()
-		return nil, err
+		return err
 	}
-	return &stageEnvironment{uaa, airflow}, nil
+	env := &stageEnvironment{uaa, airflow}
+	s.environments[name] = env
+	s.state.Ports[name], err = env.ports()
+	return err
+}
+
+func (e *stageEnvironment) ports() (pair stageAddressPair, err error) {
+	for of, port := range map[string]*int{e.uaa.URL(): &pair.UAA, e.airflow.URL(): &pair.Airflow} {
+		address, err := url.Parse(of)
+		if err == nil {
+			*port, err = strconv.Atoi(address.Port())
+		}
+		if err != nil {
+			return pair, fmt.Errorf("reading the address of a stand-in: %w", err)
+		}
+	}
+	return pair, nil
 }
 
 // snapshot is what a stand-in held when it was last saved; nil at first.
@@ -266,6 +297,7 @@ func (s *stage) serving(port string) map[string]string {
 	return map[string]string{
 		"PORT":                    port,
 		"DATABASE_URL":            s.databaseURL(),
+		"DIRECT_DATABASE_URL":     "", // whoever plays on the stage may have one for elsewhere
 		"AIRFLOW_IDENTITY_CONFIG": s.configPath(),
 		"SEALING_KEYSET":          s.state.Keyset,
 		"UAA_CLIENT_SECRET":       s.state.UAASecret,
@@ -276,6 +308,25 @@ func (s *stage) serving(port string) map[string]string {
 }
 
 func loopbackAddress(port int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port)) }
+
+// portTries is how many ports are tried before something else must be wrong.
+const portTries = 5
+
+// onFreePort starts something on a free port, and on another one if somebody else
+// took that in the meantime.
+func onFreePort(start func(port int) error) error {
+	var err error
+	for range portTries {
+		ports, findErr := freePorts(1)
+		if findErr != nil {
+			return findErr
+		}
+		if err = start(ports[0]); !errors.Is(err, postgres.ErrPortTaken) {
+			return err
+		}
+	}
+	return fmt.Errorf("giving up after %d ports: %w", portTries, err)
+}
 
 // freePorts finds ports that nobody listens on at the moment.
 func freePorts(n int) ([]int, error) {

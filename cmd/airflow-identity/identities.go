@@ -78,15 +78,13 @@ func findIdentity(ctx context.Context, ledger *store.Ledger, asked string) (stor
 	if id, isClient := strings.CutPrefix(key, "afi-"); isClient && uuid.Validate(id) == nil {
 		key = id
 	}
-	live, err := ledger.Identities(ctx, "")
+	live, err := ledger.Named(ctx, identity.ConnectionID(key))
 	if err != nil {
 		return store.LedgerRow{}, err
 	}
 	var named []string
-	for _, row := range live {
-		if row.Connection == identity.ConnectionID(key) {
-			named = append(named, fmt.Sprintf("%s in %s", row.ID.ClientID(), row.Environment))
-		}
+	for _, n := range live {
+		named = append(named, fmt.Sprintf("%s in %s", n.ID.ClientID(), n.Environment))
 	}
 	if len(named) > 1 {
 		return store.LedgerRow{}, fmt.Errorf("there are %d identities with the connection id %q; name one by its client: %s", len(named), key, strings.Join(named, ", "))
@@ -121,10 +119,10 @@ func printIdentities(out io.Writer, rows []store.LedgerRow, asJSON bool) error {
 		return printJSON(out, rows)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CONNECTION\tCLIENT\tENVIRONMENT\tFOR\tBINDINGS\tAUTHORITIES\tSTATE\tLAST ERROR")
+	fmt.Fprintln(table, "CONNECTION\tCLIENT\tENVIRONMENT\tFOR\tBINDINGS\tAUTHORITIES\tGENERATION\tROTATED\tROTATES\tSTATE\tLAST ERROR")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", orDash(string(r.Connection)), r.ID.ClientID(), r.Environment,
-			r.For(), r.Bindings, strings.Join(r.Authorities, " "), r.State(), orDash(r.LastError))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", orDash(string(r.Connection)), r.ID.ClientID(), r.Environment,
+			r.For(), r.Bindings, strings.Join(r.Authorities, " "), r.Generation, stamp(r.PublishedAt), rotates(r), r.State(), orDash(r.LastError))
 	}
 	return table.Flush()
 }
@@ -148,6 +146,7 @@ func printIdentity(out io.Writer, r store.LedgerRow, events []store.LedgerEvent,
 		{"client", string(r.ID.ClientID())}, {"kind", string(r.Kind)}, {"environment", string(r.Environment)},
 		{"connection", orDash(string(r.Connection))}, {"for", r.For()}, {"authorities", strings.Join(r.Authorities, " ")},
 		{"token life", catalog.Duration(r.TokenLifetime).String()}, {"generation", fmt.Sprint(r.Generation)}, {"state", r.State()},
+		{"rotated", stamp(r.PublishedAt)}, {"rotates", rotates(r)}, {"old secret", oldSecret(r)}, {"asked for", askedFor(r)},
 		{"made", stamp(&r.CreatedAt)}, {"expires", stamp(r.ExpiresAt)}, {"ended", stamp(r.EndedAt)}, {"next look", stamp(r.DueAt)},
 		{"last error", orDash(r.LastError)},
 	} {
@@ -163,6 +162,48 @@ func printIdentity(out io.Writer, r store.LedgerRow, events []store.LedgerEvent,
 		}
 	}
 	return nil
+}
+
+// lateAfter is when a rotation is late enough to be told: the loop and its queues
+// take a moment.
+const lateAfter = time.Minute
+
+// rotates says when the next rotation begins, or since when it should have.
+func rotates(r store.LedgerRow) string {
+	switch {
+	case r.RotateAt == nil || r.EndedAt != nil || r.RevokedAt != nil:
+		return "-"
+	case r.Late >= lateAfter:
+		return stamp(r.RotateAt) + " (late by " + r.Late.Round(time.Second).String() + ")"
+	default:
+		return stamp(r.RotateAt)
+	}
+}
+
+// oldSecret says how long the former secret stays valid, if there is one.
+func oldSecret(r store.LedgerRow) string {
+	if r.RetireAt == nil {
+		return "-"
+	}
+	return "valid until " + stamp(r.RetireAt)
+}
+
+// askedFor says what operators asked for and is not done.
+func askedFor(r store.LedgerRow) string {
+	var asked []string
+	if r.RotateAbove > 0 {
+		asked = append(asked, fmt.Sprintf("a generation above %d", r.RotateAbove))
+	}
+	if r.Urgent {
+		asked = append(asked, "at once, for a leak")
+	}
+	if r.RevokedAt != nil {
+		asked = append(asked, "revoked at "+stamp(r.RevokedAt))
+	}
+	if r.ForgottenAt != nil {
+		asked = append(asked, "written off at "+stamp(r.ForgottenAt))
+	}
+	return orDash(strings.Join(asked, ", "))
 }
 
 func stamp(at *time.Time) string {

@@ -7,6 +7,11 @@
 //	airflow-identity config check   what is in effect, and where it comes from
 //	airflow-identity serve          the broker
 //	airflow-identity identities     what exists, for whom, and what happened to it
+//	airflow-identity rotate         asks for new secrets, paced, or at once for a leak
+//	airflow-identity revoke         cuts an identity off
+//	airflow-identity pause, resume  freezes rotation, and lifts a freeze
+//	airflow-identity forget         writes off what can never be removed
+//	airflow-identity apply          what is done only when told: after a restore, a loss
 //
 // Each verb is a file of its own. This package wires the others together and
 // reads configuration; only the files of dev and demo know a stand-in.
@@ -80,6 +85,7 @@ is registered in the team's Airflow as a connection.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), migrateCommand(), keysCommand(), devCommand(), demoCommand(), configCommand(), identitiesCommand())
+	cmd.AddCommand(serveCommand(), migrateCommand(), keysCommand(), devCommand(), demoCommand(), configCommand(), identitiesCommand(),
+		rotateCommand(), revokeCommand(), pauseCommand(), resumeCommand(), forgetCommand(), applyCommand())
 	return cmd
 }

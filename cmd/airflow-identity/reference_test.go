@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airflow-identity/store"
 )
 
 const hidden = "hunter2-hunter2"
@@ -87,7 +89,8 @@ func TestBoundServices(t *testing.T) {
 	}{
 		{"nothing", nil, "", "", "set DATABASE_URL or bind a Postgres service"},
 		{"DATABASE_URL", map[string]string{"DATABASE_URL": anOtherURL}, anOtherURL, "", ""},
-		{"past a pooler", map[string]string{"DATABASE_URL": anOtherURL, "DIRECT_DATABASE_URL": anOtherURL + "2"}, anOtherURL, anOtherURL + "2", ""},
+		{"past a pooler", map[string]string{"DATABASE_URL": anOtherURL, "DIRECT_DATABASE_URL": anOtherURL + "2"}, store.ThroughPooler(anOtherURL), anOtherURL + "2", ""},
+		{"past a bound pooler", map[string]string{"VCAP_SERVICES": onePostgres, "DIRECT_DATABASE_URL": anOtherURL}, store.ThroughPooler("postgres://u:" + hidden + "@db/one"), anOtherURL, ""},
 		{"VCAP_SERVICES", map[string]string{"VCAP_SERVICES": onePostgres}, "postgres://u:" + hidden + "@db/one", "", ""},
 		{"DATABASE_URL first", map[string]string{"VCAP_SERVICES": onePostgres, "DATABASE_URL": anOtherURL}, anOtherURL, "", ""},
 		{"a file", map[string]string{"VCAP_SERVICES_FILE_PATH": file(onePostgres)}, "postgres://u:" + hidden + "@db/one", "", ""},

@@ -24,6 +24,10 @@ import (
 //	exits CODE PROGRAM …   runs a program that must end with this exit code
 //	sql STATEMENT          changes the database behind the program's back
 //	ready                  waits until the broker at $PORT is ready
+//	identity UUID CONNECTION ENVIRONMENT [SET]
+//	                       an identity that is whole, with its columns changed
+//	serves STATEMENTS      from now on every change of an identity is followed by
+//	                       these, as if a broker had acted (PL/pgSQL, on NEW)
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -38,7 +42,7 @@ func TestScripts(t *testing.T) {
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
 				Setup:               prepare(t),
-				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": runSQL, "ready": ready},
+				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": runSQL, "ready": ready, "identity": makeIdentity, "serves": serves},
 			})
 		})
 	}
@@ -93,13 +97,65 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: sql STATEMENT")
 	}
+	withDatabase(ts, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, args[0])
+		return err
+	})
+}
+
+// The instance of an environment is called as it is, with "i-" before its guid; the
+// plan of prod is the one of good.yml.
+var identityRows = []string{
+	`INSERT INTO instance (row, guid, plan, environment, org, space, org_name, space_name, instance_name, parameters, connection_base, created_at)
+	VALUES ('i-' || @environment::text, 'i-' || @environment::text, CASE @environment::text WHEN 'prod' THEN '6a4e0c1b-9f2d-4f57-8f5e-52c1a5b7f002' ELSE 'p-' || @environment::text END, @environment, 'o', 's', 'acme', 'etl', 'orders', '{}', 'acme_orders', now())
+	ON CONFLICT DO NOTHING`,
+	`INSERT INTO connection (airflow, id, space, identity) VALUES ('https://airflow.' || @environment::text, @connection, 's', @id)`,
+	`INSERT INTO identity (id, kind, instance, environment, holder, granted, token_lifetime, issuer, token_url, jwks_url, zone_id, generation,
+		airflow, connection, description, client_phase, connection_phase, lane, lease_until, lease_epoch, wish_version, request_id, created_at,
+		published_generation, published_at, rotate_at)
+	VALUES (@id, 'airflow', 'i-' || @environment::text, @environment, 'app:a', '{orders.read}', '10m', '', '', '', 'uaa', 2,
+		'https://airflow.' || @environment::text, @connection, '', 'present', 'present', 1, 'epoch', 1, 1, 'r', now(), 2, now(), now() + interval '4 hours')`,
+	`INSERT INTO binding (row, guid, instance, airflow_identity, app, parameters, finish_by, created_at, succeeded_at)
+	VALUES ('b-' || @id::text, 'b-' || @id::text, 'i-' || @environment::text, @id, 'a', '{}', now(), now(), now())`,
+}
+
+func makeIdentity(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: identity UUID CONNECTION ENVIRONMENT [SET]")
+	}
+	named := pgx.NamedArgs{"id": args[0], "connection": args[1], "environment": args[2]}
+	withDatabase(ts, func(ctx context.Context, conn *pgx.Conn) error {
+		for _, statement := range identityRows {
+			if _, err := conn.Exec(ctx, statement, named); err != nil {
+				return err
+			}
+		}
+		if len(args) == 3 {
+			return nil
+		}
+		_, err := conn.Exec(ctx, "UPDATE identity SET "+args[3]+" WHERE id = @id", named)
+		return err
+	})
+}
+
+func serves(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serves STATEMENTS")
+	}
+	withDatabase(ts, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `CREATE OR REPLACE FUNCTION serves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN `+args[0]+`; RETURN NEW; END $$;
+			CREATE OR REPLACE TRIGGER serves BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION serves()`)
+		return err
+	})
+}
+
+func withDatabase(ts *testscript.TestScript, use func(context.Context, *pgx.Conn) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
 	ts.Check(err)
 	defer func() { ts.Check(conn.Close(ctx)) }()
-	_, err = conn.Exec(ctx, args[0])
-	ts.Check(err)
+	ts.Check(use(ctx, conn))
 }
 
 func ready(ts *testscript.TestScript, neg bool, args []string) {

@@ -12,6 +12,7 @@ import (
 
 	"airflow-identity/broker"
 	"airflow-identity/identity"
+	"airflow-identity/store"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -54,10 +55,11 @@ func serve(ctx context.Context, path string, logger *slog.Logger) error {
 	logins, loginErr := platformLogins()
 	bound, boundErr := readServices()
 	url, urlErr := databaseURL(bound)
+	direct, _ := directDatabaseURL(bound) // fails only as url does
 	if err := errors.Join(configErr, loginErr, boundErr, urlErr); err != nil {
 		return misconfigured(err)
 	}
-	app, err := build(ctx, config, url, bound, logins, logger)
+	app, err := build(ctx, config, url, direct, bound, logins, logger)
 	if err != nil {
 		return err
 	}
@@ -92,6 +94,7 @@ func (a *application) run(ctx context.Context, listener net.Listener, logger *sl
 	}
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.engine.Run(running) })
+	group.Go(func() error { return store.Listen(running, a.direct, a.engine.Wake, logger) })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving: %w", err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"airflow-identity/store"
 )
 
 // services are the services that Cloud Foundry has bound to this app.
@@ -75,12 +77,19 @@ func (s services) postgres() (string, error) {
 	}
 }
 
-// databaseURL is where the rows are.
+// databaseURL is where the rows are. Where there is a way past it, it is a pooler's.
 func databaseURL(bound services) (string, error) {
-	if url := os.Getenv("DATABASE_URL"); url != "" {
-		return url, nil
+	url := os.Getenv("DATABASE_URL")
+	if url == "" {
+		var err error
+		if url, err = bound.postgres(); err != nil {
+			return "", err
+		}
 	}
-	return bound.postgres()
+	if os.Getenv("DIRECT_DATABASE_URL") != "" {
+		url = store.ThroughPooler(url)
+	}
+	return url, nil
 }
 
 // directDatabaseURL leads past a pooler, for what needs a session of its own.

@@ -22,6 +22,7 @@ type application struct {
 	store   *store.Store
 	engine  *identity.Engine
 	handler http.Handler
+	direct  string // leads to Postgres past any pooler
 	closers []func()
 }
 
@@ -31,14 +32,14 @@ func (a *application) Close() {
 	}
 }
 
-// build wires the application on the database at url. It calls Postgres, and no
-// other remote system.
-func build(ctx context.Context, config *Config, url string, bound services, logins []broker.Credential, logger *slog.Logger) (*application, error) {
+// build wires the application on the database at url, to which direct leads past
+// any pooler. It calls Postgres, and no other remote system.
+func build(ctx context.Context, config *Config, url, direct string, bound services, logins []broker.Credential, logger *slog.Logger) (*application, error) {
 	offering, err := config.catalog()
 	if err != nil {
 		return nil, misconfigured(err)
 	}
-	app := &application{}
+	app := &application{direct: direct}
 	sealer, sealerErr := config.sealer(bound)
 	environments, environmentsErr := app.environments(config, bound, logger)
 	if err := errors.Join(sealerErr, environmentsErr); err != nil {
@@ -60,6 +61,8 @@ func build(ctx context.Context, config *Config, url string, bound services, logi
 		Broker:       app.store.Broker(),
 		Environments: environments,
 		Budget:       time.Duration(config.Budget),
+		SweepPeriod:  time.Duration(config.Sweep.Period),
+		HoldAbove:    float64(config.Reaper.Threshold) / 100,
 		Logger:       logger,
 	})
 	if err != nil {
@@ -108,7 +111,7 @@ func (c *Config) catalog() (*catalog.Catalog, error) {
 			Allow:              catalog.Allow{Authorities: p.Allow.Authorities, ConnectionIDs: p.Allow.ConnectionIDs},
 			Retired:            p.Retired,
 			Rotation: catalog.Rotation{
-				Period: time.Duration(p.Rotation.Period), Minimum: time.Duration(p.Rotation.Minimum), Maximum: time.Duration(p.Rotation.Maximum),
+				Period: time.Duration(p.Rotation.Period), Minimum: time.Duration(p.Rotation.Minimum), Maximum: time.Duration(p.Rotation.Maximum), Soak: time.Duration(p.Rotation.Soak),
 			},
 			TokenLifetime:          catalog.TokenLifetime{Default: time.Duration(p.TokenLifetime.Default), Maximum: time.Duration(p.TokenLifetime.Maximum)},
 			AppClient:              catalog.AppClient{Allowed: p.AppClient.Allowed, Maximum: time.Duration(p.AppClient.Maximum)},

@@ -13,6 +13,8 @@
 // (SCRAM). So two servers never compete for a port, and no other user of the
 // machine can reach a test's database.
 //
+// StartPooler puts a PgBouncer before a server, as its user and on a socket too.
+//
 // As root, Postgres refuses to run. The server then runs as the owner of an
 // existing data folder, else as "postgres", else as "nobody". Where that user
 // cannot walk to the data folder (a 0700 folder of root's, such as mktemp -d
@@ -31,6 +33,7 @@
 //	                                      told not to wait for the disk
 //	stale postmaster.pid                  Postgres finds out itself and goes on
 //	two servers on one data folder        Postgres refuses the second
+//	somebody else has the port            ErrPortTaken; another may do
 //	we are killed                         the server stops at once (see child), its
 //	                                      temporary folder goes too
 //	the server is killed                  connections fail; Stop still cleans up

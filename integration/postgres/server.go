@@ -77,12 +77,21 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// ErrPortTaken says that Postgres could not listen on Config.Port: somebody else does.
+var ErrPortTaken = errors.New("its port is taken")
+
+// noPort is what Postgres says then, and says for no other reason on loopback; it
+// speaks English, since we set its locale.
+const noPort = "could not create any TCP/IP sockets"
+
 // Server is a running Postgres. Its methods may be called from any goroutine.
 type Server struct {
 	config   Config
+	who      account
 	runDir   string // socket, access rules, and what is temporary
 	password string // of TCP, "" without it
 	process  *child.Process
+	logFrom  int64 // where the log of the present program begins
 
 	stop    sync.Once
 	stopErr error
@@ -107,7 +116,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 		return nil, err
 	}
 
-	s := &Server{config: c, runDir: runDir}
+	s := &Server{config: c, who: who, runDir: runDir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("start postgres: %w", err), s.Stop())
@@ -200,7 +209,7 @@ func (s *Server) initialise(ctx context.Context, installed binaries, who account
 		return fmt.Errorf("wait for initdb: %w", context.Cause(ctx))
 	}
 	if err := process.Err(); err != nil {
-		return fmt.Errorf("run initdb: %w%s", err, s.logTail())
+		return fmt.Errorf("run initdb: %w%s", err, logTail(s.config.LogFile, s.logFrom))
 	}
 
 	if err := os.Rename(staging, s.config.DataDir); err != nil {
@@ -222,14 +231,14 @@ func (s *Server) launch(installed binaries, who account) error {
 		return fmt.Errorf("write postgres' access rules: %w", err)
 	}
 
-	listen, port := "", socketPort
+	listen := ""
 	if s.config.Port != 0 {
-		listen, port = "127.0.0.1", s.config.Port
+		listen = "127.0.0.1"
 	}
 	durable := onOff(s.config.Durable)
 	settings := []string{
 		"listen_addresses=" + listen,
-		"port=" + strconv.Itoa(port),
+		"port=" + strconv.Itoa(s.port()),
 		"unix_socket_directories=" + s.runDir,
 		"unix_socket_permissions=0700",
 		"hba_file=" + rulesFile,
@@ -270,6 +279,11 @@ func (s *Server) run(program, dataDir string, who account, arguments []string) (
 	for _, file := range extra {
 		defer file.Close()
 	}
+	info, err := log.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("look at postgres' log: %w", err)
+	}
+	s.logFrom = info.Size()
 
 	onOrphan := syscall.SIGINT // somebody's data: written out in good order
 	if filepath.Dir(s.config.DataDir) == s.runDir {
@@ -304,7 +318,11 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.process.Done():
-			return fmt.Errorf("it ended at once: %w%s", s.process.Err(), s.logTail())
+			tail := logTail(s.config.LogFile, s.logFrom)
+			if strings.Contains(tail, noPort) {
+				return fmt.Errorf("%w: %w%s", ErrPortTaken, s.process.Err(), tail)
+			}
+			return fmt.Errorf("it ended at once: %w%s", s.process.Err(), tail)
 		case <-ctx.Done():
 			return fmt.Errorf("wait until it answers (last: %v): %w", err, context.Cause(ctx))
 		case <-tick.C:
@@ -352,13 +370,20 @@ func (s *Server) URL(database string) string {
 }
 
 func (s *Server) socketURL(database string) string {
-	port := socketPort
-	if s.config.Port != 0 {
-		port = s.config.Port
-	}
-	query := url.Values{"host": {s.runDir}, "port": {strconv.Itoa(port)}, "user": {superuser}, "sslmode": {"disable"}}
+	return urlOfSocket(s.runDir, s.port(), database)
+}
+
+func urlOfSocket(dir string, port int, database string) string {
+	query := url.Values{"host": {dir}, "port": {strconv.Itoa(port)}, "user": {superuser}, "sslmode": {"disable"}}
 	address := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: query.Encode()}
 	return address.String()
+}
+
+func (s *Server) port() int {
+	if s.config.Port != 0 {
+		return s.config.Port
+	}
+	return socketPort
 }
 
 // CreateDatabase makes a database as a copy of another, or an empty one if
@@ -382,9 +407,14 @@ func (s *Server) DropDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// exec runs one statement as superuser on a connection of its own.
+// exec runs one statement as superuser.
 func (s *Server) exec(ctx context.Context, statement string) error {
-	connection, err := pgx.Connect(ctx, s.socketURL("postgres"))
+	return runSQL(ctx, s.socketURL("postgres"), statement)
+}
+
+// runSQL runs one statement on a connection of its own.
+func runSQL(ctx context.Context, address, statement string) error {
+	connection, err := pgx.Connect(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -408,12 +438,13 @@ func (s *Server) Stop() error {
 	return s.stopErr
 }
 
-// logTail is the end of the log, for an error's last lines.
-func (s *Server) logTail() string {
-	content, err := os.ReadFile(s.config.LogFile)
-	if err != nil {
+// logTail is the end of a log from that byte on, for an error's last lines.
+func logTail(file string, from int64) string {
+	content, err := os.ReadFile(file)
+	if err != nil || int64(len(content)) < from {
 		return ""
 	}
+	content = content[from:]
 	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
 	if len(lines) > 12 {
 		lines = lines[len(lines)-12:]

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -216,6 +217,27 @@ func TestSecondServerOnTheSameDataIsRefused(t *testing.T) {
 	}
 	if got := query(t, first.URL("postgres"), "SELECT 1"); got != "1" {
 		t.Errorf("the first server afterwards: got %q, want 1", got)
+	}
+}
+
+func TestTakenPortIsNamed(t *testing.T) {
+	t.Parallel()
+	neighbour, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer neighbour.Close()
+	config := Config{DataDir: filepath.Join(t.TempDir(), "data"), Port: neighbour.Addr().(*net.TCPAddr).Port}
+	config.LogFile = config.DataDir + ".log" // is kept, so each start appends to it
+
+	if _, err := Start(t.Context(), config); !errors.Is(err, ErrPortTaken) {
+		t.Errorf("got %v, want %v", err, ErrPortTaken)
+	}
+	config.Port = freePort(t)
+	start(t, config)
+	if second, err := Start(t.Context(), config); err == nil || errors.Is(err, ErrPortTaken) {
+		_ = second.Stop()
+		t.Errorf("a second server on the same data: got %v, want another reason", err)
 	}
 }
 

@@ -12,8 +12,8 @@
 //
 // Install puts everything into one cache folder and is done in no time when it is
 // there; `make e2e` calls it first. What belongs to the operating system (a Java 17,
-// Maven, a Python 3.11 with venv) comes from the system's package manager, all else
-// from published packages at exact versions, each compared with a pinned sum.
+// Maven, a Python 3.11 with venv, PgBouncer) comes from the system's package manager,
+// all else from published packages at exact versions, each compared with a pinned sum.
 //
 //	what goes wrong                    what happens
 //	---------------------------------  ---------------------------------------------

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"airflow-identity/integration/postgres"
 )
 
 // tools are the operating system's programs that an installation uses.
@@ -64,7 +66,7 @@ func findPython(ctx context.Context) (program string, ok bool) {
 }
 
 // systemTools looks for the programs, and installs what is missing if they are all
-// needed. Starting UAA later takes Java alone.
+// needed. Running the tests later takes Java and PgBouncer alone.
 func systemTools(ctx context.Context, all bool, progress io.Writer) (tools, error) {
 	found, missing := lookAround(ctx, all)
 	if len(missing) == 0 {
@@ -93,6 +95,9 @@ func lookAround(ctx context.Context, all bool) (found tools, missing []need) {
 	if found.javaHome, ok = findJava(ctx); !ok {
 		missing = append(missing, need{"a Java 17 runtime", []string{"openjdk-17-jre-headless"}, []string{"openjdk@17"}})
 	}
+	if _, ok := postgres.FindPgBouncer(); !ok {
+		missing = append(missing, need{"PgBouncer", []string{"pgbouncer"}, []string{"pgbouncer"}})
+	}
 	if !all {
 		return found, missing
 	}
@@ -113,7 +118,8 @@ func installPackages(ctx context.Context, missing []need, progress io.Writer) er
 	fmt.Fprintf(progress, "missing: %s\n", missing)
 
 	if program, err := exec.LookPath("apt-get"); err == nil {
-		asRoot := []string{"env", "DEBIAN_FRONTEND=noninteractive", program}
+		// Offline means that no package may start a service: PgBouncer's would.
+		asRoot := []string{"env", "DEBIAN_FRONTEND=noninteractive", "SYSTEMD_OFFLINE=1", program}
 		if os.Geteuid() != 0 {
 			asRoot = append([]string{"sudo"}, asRoot...)
 		}

@@ -36,7 +36,7 @@ var adminAuthorities = []string{
 
 // BrokerAuthorities are what the broker's own client needs for its work: to make
 // clients with the authorities it wants, to read and remove them, to check tokens.
-var BrokerAuthorities = []string{"clients.admin", "clients.read", "clients.write", "uaa.resource"}
+var BrokerAuthorities = []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}
 
 // UAAConfig says how to start a UAA. Every zero value does.
 type UAAConfig struct {

@@ -18,8 +18,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,6 +114,29 @@ func New(t testing.TB) string {
 		}
 	})
 	return shared.server.URL(name)
+}
+
+// Pooled gives a URL of the test's database, as New gave its own, that leads through
+// a PgBouncer with that many connections to Postgres. It stops when the test ends.
+func Pooled(t testing.TB, database string, connections int) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	pooler, err := shared.server.StartPooler(ctx, connections)
+	if err != nil {
+		t.Fatalf("a pooler for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := pooler.Stop(); err != nil {
+			t.Errorf("the test's pooler: %v", err)
+		}
+	})
+	t.Logf("through %s", pooler.Version)
+	address, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pooler.URL(strings.TrimPrefix(address.Path, "/"))
 }
 
 func create() (name string, err error) {

@@ -199,6 +199,8 @@ func TestExtraIsRedactedByKey(t *testing.T) {
 			`{"token_url":"u","secret_version":"7","uaa_url":"u","key_guid":"k","service_key_guid":"k"}`,
 			`{"token_url": "***", "secret_version": "***", "uaa_url": "u", "key_guid": "k", "service_key_guid": "***"}`,
 		},
+		"a proxy":           {`{"proxies":{"https":"p"},"proxy":"p","verify":false}`, `{"proxies": {"https": "***"}, "proxy": "***", "verify": false}`},
+		"marks for an _":    {`{"api - key":"k"}`, `{"api - key": "***"}`},
 		"any case":          {`{"API_Key":"k"}`, `{"API_Key": "***"}`},
 		"nested":            {`{"a":{"password":"p","b":["x",1,null]}}`, `{"a": {"password": "***", "b": ["x", 1, null]}}`},
 		"below a key":       {`{"secret":{"a":["x",1],"b":true}}`, `{"secret": {"a": ["***", 1], "b": true}}`},

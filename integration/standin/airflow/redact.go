@@ -3,21 +3,25 @@ package airflow
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 )
 
 const stars = "***"
 
-// sensitive is what makes a key look secret, anywhere in it and in any case: so
-// token_url and secret_version are hidden, and uaa_url and key_guid are not.
+// sensitive is what makes a key look secret, anywhere in it, in any case and with any
+// marks between its words: so token_url, secret_version and proxies are hidden, and
+// uaa_url and key_guid are not.
 var sensitive = []string{
-	"access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key",
-	"secret", "token", "keyfile_dict", "service_account", "webhook_url", "bearer", "dsn", "auth_header",
-	"service_key",
+	"access_key", "access_token", "api_key", "apikey", "auth_header", "authorization", "bearer", "connection_string",
+	"dsn", "passphrase", "passwd", "password", "private_key", "proxy", "proxy_password", "proxies", "secret",
+	"service_account", "service_key", "token", "keyfile_dict", "webhook_url",
 }
 
+var marks = regexp.MustCompile(`\W+`)
+
 func isSensitive(key string) bool {
-	key = strings.ToLower(key)
+	key = marks.ReplaceAllString(strings.ToLower(strings.TrimSpace(key)), "_")
 	for _, part := range sensitive {
 		if strings.Contains(key, part) {
 			return true

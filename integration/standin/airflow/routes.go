@@ -64,7 +64,9 @@ func (s *Server) routeConnections(w http.ResponseWriter, r *http.Request, rest s
 	switch {
 	case collection && r.Method == http.MethodPost:
 		s.createConnection(w, r)
-	case collection && (r.Method == http.MethodGet || r.Method == http.MethodPatch): // list and bulk
+	case collection && r.Method == http.MethodGet:
+		s.listConnections(w, r)
+	case collection && r.Method == http.MethodPatch: // bulk
 		leftOut(w, r)
 	case collection:
 		notAllowed(w)

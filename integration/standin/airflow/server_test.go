@@ -58,7 +58,6 @@ func TestOddPaths(t *testing.T) {
 		"writing to the UI":    {"POST /version", 405, "Method Not Allowed"},
 		"method not there":     {"PUT /api/v2/connections/x", 405, "Method Not Allowed"},
 		"version, writing":     {"POST /api/v2/version", 405, "Method Not Allowed"},
-		"not imitated: list":   {"GET /api/v2/connections", 501, "stand-in"},
 		"not imitated: bulk":   {"PATCH /api/v2/connections", 501, "stand-in"},
 		"not imitated: dags":   {"GET /api/v2/dags", 501, "stand-in"},
 		"not imitated: test":   {"POST /api/v2/connections/test", 501, "stand-in"},
@@ -129,5 +128,24 @@ func TestFaultsReachTheServer(t *testing.T) {
 	}
 	if !f.RemoveConnection("acme_orders") || f.RemoveConnection("acme_orders") {
 		t.Error("RemoveConnection: want true, then false")
+	}
+}
+
+func TestEditsBehindEverybodysBack(t *testing.T) {
+	t.Parallel()
+	f := start(t, Config{})
+	f.PutConnection(Connection{ConnectionID: "x", ConnType: "http", Host: "h", Password: "s3cret"})
+
+	edit := func(c *Connection) { c.ConnectionID, c.Host = "y", "elsewhere" }
+	if !f.EditConnection("x", edit) || f.EditConnection("y", edit) {
+		t.Error("EditConnection: want true, and false for one that is not there")
+	}
+
+	want := Connection{ConnectionID: "x", ConnType: "http", Host: "elsewhere", Password: "s3cret"}
+	if got, _ := f.Connection("x"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if n := f.Updates()["x"]; n != 0 {
+		t.Errorf("Updates: got %d, want 0", n)
 	}
 }

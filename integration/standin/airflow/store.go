@@ -26,12 +26,35 @@ type Connection struct {
 type store struct {
 	mu          sync.RWMutex
 	connections map[string]Connection
+	serials     map[string]int // of those that are there: the order in which they were made
+	made        int
 	creates     map[string]int
 	updates     map[string]int
 }
 
 func newStore() *store {
-	return &store{connections: map[string]Connection{}, creates: map[string]int{}, updates: map[string]int{}}
+	return &store{
+		connections: map[string]Connection{}, serials: map[string]int{},
+		creates: map[string]int{}, updates: map[string]int{},
+	}
+}
+
+// row is a connection with its place in the order in which they were made.
+type row struct {
+	Connection
+	serial int
+}
+
+// list gives all connections, in no order.
+func (s *store) list() []row {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+
+	rows := make([]row, 0, len(s.connections))
+	for id, connection := range s.connections {
+		rows = append(rows, row{connection, s.serials[id]})
+	}
+	return rows
 }
 
 func (s *store) get(id string) (Connection, bool) {
@@ -51,7 +74,7 @@ func (s *store) create(connection Connection) bool {
 	if _, taken := s.connections[connection.ConnectionID]; taken {
 		return false
 	}
-	s.connections[connection.ConnectionID] = connection
+	s.set(connection)
 	s.creates[connection.ConnectionID]++
 	return true
 }
@@ -74,7 +97,32 @@ func (s *store) put(connection Connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	s.connections[connection.ConnectionID] = connection
+	s.set(connection)
+}
+
+// set makes or replaces a connection; the caller holds the lock.
+func (s *store) set(connection Connection) {
+	id := connection.ConnectionID
+	if _, found := s.connections[id]; !found {
+		s.made++
+		s.serials[id] = s.made
+	}
+	s.connections[id] = connection
+}
+
+// edit alters a connection in its place; false if there is none.
+func (s *store) edit(id string, change func(*Connection)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	connection, found := s.connections[id]
+	if !found {
+		return false
+	}
+	change(&connection)
+	connection.ConnectionID = id // the UI cannot change it either
+	s.connections[id] = connection
+	return true
 }
 
 func (s *store) remove(id string) bool {
@@ -83,6 +131,7 @@ func (s *store) remove(id string) bool {
 
 	_, found := s.connections[id]
 	delete(s.connections, id)
+	delete(s.serials, id)
 	return found
 }
 
@@ -100,6 +149,12 @@ func (s *Server) Connection(id string) (Connection, bool) { return s.store.get(i
 // PutConnection makes or replaces a connection behind everybody's back, as somebody
 // in Airflow's UI would.
 func (s *Server) PutConnection(connection Connection) { s.store.put(connection) }
+
+// EditConnection alters a connection behind everybody's back, in whatever the UI lets
+// people change; false if there is none. It counts as no update.
+func (s *Server) EditConnection(id string, change func(*Connection)) bool {
+	return s.store.edit(id, change)
+}
 
 // RemoveConnection takes a connection away behind everybody's back; false if there
 // is none.
@@ -127,6 +182,8 @@ type snapshot struct {
 	Connections map[string]Connection `json:"connections"`
 	Creates     map[string]int        `json:"creates"`
 	Updates     map[string]int        `json:"updates,omitempty"`
+	Serials     map[string]int        `json:"serials,omitempty"`
+	Made        int                   `json:"made,omitempty"`
 }
 
 // Snapshot gives the whole state as JSON, for Config.Snapshot of a later server. It
@@ -137,6 +194,7 @@ func (s *Server) Snapshot() ([]byte, error) {
 
 	text, err := json.Marshal(snapshot{
 		Key: s.key, Connections: s.store.connections, Creates: s.store.creates, Updates: s.store.updates,
+		Serials: s.store.serials, Made: s.store.made,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of the stand-in airflow: %w", err)
@@ -158,5 +216,7 @@ func (s *Server) restore(text []byte) error {
 	maps.Copy(s.store.connections, state.Connections)
 	maps.Copy(s.store.creates, state.Creates)
 	maps.Copy(s.store.updates, state.Updates)
+	maps.Copy(s.store.serials, state.Serials)
+	s.store.made = state.Made
 	return nil
 }

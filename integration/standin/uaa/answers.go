@@ -56,11 +56,14 @@ func (f *failure) send(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *failure) wwwAuthenticate() string {
-	realm := "UAA/oauth"
-	if f.challenge == "Basic" {
-		realm = "UAA/client"
+	realm := `realm="UAA/oauth", `
+	switch {
+	case f.challenge == "Basic":
+		realm = `realm="UAA/client", `
+	case f.code == "insufficient_scope":
+		realm = "" // it is not about who the caller is
 	}
-	value := fmt.Sprintf("%s realm=%q, error=%q, error_description=%q", f.challenge, realm, f.code, f.description)
+	value := fmt.Sprintf("%s %serror=%q, error_description=%q", f.challenge, realm, f.code, f.description)
 	if f.scope != "" {
 		value += fmt.Sprintf(", scope=%q", f.scope)
 	}

@@ -35,15 +35,20 @@ func TestAPITokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, call := range []string{"POST /oauth/clients", "GET /oauth/clients/x", "DELETE /oauth/clients/x"} {
+			for _, call := range []string{"POST /oauth/clients", "GET /oauth/clients/x", "DELETE /oauth/clients/x",
+				"GET /oauth/clients", "PUT /oauth/clients/x/secret", "GET /oauth/token/revoke/client/x"} {
 				method, path, _ := strings.Cut(call, " ")
 				got := f.do(method, path, "", "Authorization", c.authorization)
 				code, description := got.failure(t)
 				if got.status != c.status || code != c.code || !strings.HasPrefix(description, c.description) {
 					t.Errorf("%s: got %d %s %q, want %d %s %q", call, got.status, code, description, c.status, c.code, c.description)
 				}
-				if !strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Bearer realm="UAA/oauth", error="`+c.code) {
-					t.Errorf("%s: WWW-Authenticate: got %q, want Bearer and %s", call, got.header.Get("WWW-Authenticate"), c.code)
+				want := `Bearer realm="UAA/oauth", error="` + c.code
+				if c.status == 403 {
+					want = `Bearer error="` + c.code
+				}
+				if !strings.HasPrefix(got.header.Get("WWW-Authenticate"), want) {
+					t.Errorf("%s: WWW-Authenticate: got %q, want %s", call, got.header.Get("WWW-Authenticate"), want)
 				}
 			}
 		})
@@ -60,6 +65,9 @@ func TestInsufficientScope(t *testing.T) {
 		"reader may not make":   {"reader", "POST", "/oauth/clients", "uaa.admin clients.write clients.admin zones.uaa.admin"},
 		"nor restricted":        {"reader", "POST", "/oauth/clients/restricted", "uaa.admin clients.write clients.admin zones.uaa.admin"},
 		"reader may not delete": {"reader", "DELETE", "/oauth/clients/x", "uaa.admin clients.write clients.admin zones.uaa.admin"},
+		"writer may not list":   {"writer", "GET", "/oauth/clients", "uaa.admin clients.read clients.admin zones.uaa.admin"},
+		"nor change a secret":   {"writer", "PUT", "/oauth/clients/x/secret", "uaa.admin clients.secret clients.admin zones.uaa.admin"},
+		"minter may not revoke": {"minter", "GET", "/oauth/token/revoke/client/x", "uaa.admin tokens.revoke"},
 		"writer may not read":   {"writer", "GET", "/oauth/clients/x", "uaa.admin clients.read clients.admin zones.uaa.admin"},
 	} {
 		got := f.as(c.caller, c.method, c.path, workload("x", nil))
@@ -97,8 +105,10 @@ func TestOddAnswers(t *testing.T) {
 		"unknown zone":        {"GET", "/oauth/clients/x", "", []string{"X-Identity-Zone-Id", "acme", "Accept", "application/json"}, 404, "{}\n"},
 		"unknown subdomain":   {"DELETE", "/oauth/clients/x", "", []string{"X-Identity-Zone-Subdomain", "acme"}, 404, page},
 		"default zone":        {"GET", "/oauth/clients/reader", "", []string{"X-Identity-Zone-Id", "uaa"}, 200, "reader"},
-		"not imitated: list":  {"GET", "/oauth/clients", "", nil, 501, "stand-in"},
-		"not imitated: PUT":   {"PUT", "/oauth/clients/x/secret", "{}", nil, 501, "stand-in"},
+		"GET of a secret":     {"GET", "/oauth/clients/x/secret", "", nil, 405, page},
+		"not imitated: meta":  {"GET", "/oauth/clients/meta", "", nil, 501, "stand-in"},
+		"not imitated: PUT":   {"PUT", "/oauth/clients/x/clientjwt", "{}", nil, 501, "stand-in"},
+		"not imitated: token": {"DELETE", "/oauth/token/revoke/x", "", nil, 501, "stand-in"},
 		"not imitated: other": {"POST", "/introspect", "", nil, 501, "stand-in"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -209,6 +209,20 @@ type sentClient struct {
 }
 
 func readClient(r *http.Request) (*sentClient, *failure) {
+	keys, fail := readObject(r)
+	if fail != nil {
+		return nil, fail
+	}
+	sent := &sentClient{Additional: map[string]json.RawMessage{}}
+	for key, value := range keys {
+		if err := sent.set(key, value); err != nil {
+			return nil, page(http.StatusBadRequest)
+		}
+	}
+	return sent, nil
+}
+
+func readObject(r *http.Request) (map[string]json.RawMessage, *failure) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || (mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
 		return nil, page(http.StatusUnsupportedMediaType)
@@ -221,13 +235,7 @@ func readClient(r *http.Request) (*sentClient, *failure) {
 	if err := json.Unmarshal(body, &keys); err != nil || keys == nil {
 		return nil, page(http.StatusBadRequest)
 	}
-	sent := &sentClient{Additional: map[string]json.RawMessage{}}
-	for key, value := range keys {
-		if err := sent.set(key, value); err != nil {
-			return nil, page(http.StatusBadRequest)
-		}
-	}
-	return sent, nil
+	return keys, nil
 }
 
 func (c *sentClient) set(key string, value json.RawMessage) error {

@@ -10,6 +10,10 @@
 //	PUT /oauth/clients/{id}                      as POST; it merges, see below
 //	PUT /oauth/clients/restricted/{id}           the same, without UAA's own authorities
 //	DELETE /oauth/clients/{id}                   as POST
+//	GET /oauth/clients                           as GET of one; see below
+//	PUT /oauth/clients/{id}/secret               clients.admin, uaa.admin; clients.secret its own,
+//	                                             with the old one
+//	any /oauth/token/revoke/client/{id}          tokens.revoke, uaa.admin
 //	POST /check_token                            a client that holds uaa.resource, Basic
 //	GET /token_keys, the two discovery paths     everybody
 //	GET /healthz                                 everybody
@@ -23,16 +27,30 @@
 // secret is never touched. But an additional key that is null undoes the merge: the
 // body alone is the client then, and without grant types that is a 400.
 //
+// A client has one secret or two, the older first, which is the one that DELETE drops
+// and that logins are compared with first. A token is tied to the newer, and good
+// while that is one of them. Changes are not kept apart: two that overlap are both
+// answered 200, and the later write wins ([Config.BeforeSecretWrite]). A revocation
+// puts a new token_salt into the client, where everybody sees it.
+//
+// A list shows 100 clients, and 500 at most, from startIndex on, by client_id or
+// lastmodified; its itemsPerPage is the count asked for or the total, not the number
+// shown. Its filter knows client_id with eq, sw, co and pr, in any case of letters,
+// and "_" and "%" in it are wildcards of the database. Whatever it cannot read is a
+// 500.
+//
 // # Left out
 //
 //	what                                         instead
-//	list, tx, meta, secret, clientjwt            501 that names itself a stand-in
-//	revocation, introspection, opaque tokens     501; tokens are always JWTs
+//	tx, meta, clientjwt, other filters of lists  501 that names itself a stand-in
+//	introspection, opaque tokens                 501; tokens are always JWTs
+//	revocation of one token, or a user's         501
 //	grants other than client_credentials         400 unsupported_grant_type
 //	identity zones other than "uaa"              404 on management calls
 //	users, groups, login pages                   302 to /login
 //	audit log, rate limit, database outages      faults, see package standin
-//	lost updates of parallel changes             every change is atomic
+//	lost updates of parallel changes             every change but of a secret is atomic
+//	500 for some parallel DELETEs of a secret    200 or 400, as the others
 //	the hash UAA may compare for unknown ids     none is compared
 //
 // Texts that no measurement gave (a missing secret, a bad signature) are those of

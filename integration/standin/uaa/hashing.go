@@ -71,11 +71,15 @@ func (h *hasher) match(secret, hash string) bool {
 		return true
 	}
 	h.count.Add(1)
-	if bcrypt.CompareHashAndPassword([]byte(hash), cutOff(secret)) != nil {
+	if !sameSecret(hash, secret) {
 		return false
 	}
 	h.remember(key)
 	return true
+}
+
+func sameSecret(hash, secret string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(hash), cutOff(secret)) == nil
 }
 
 func (h *hasher) remembered(key [sha256.Size]byte) bool {

@@ -34,6 +34,23 @@ func (s *Server) Updates() map[string]int {
 	return updates
 }
 
+// SecretChanges tells how often each id's secrets were changed over the API, by mode:
+// ModeAdd, ModeDelete, ModeUpdate. Refused changes do not count; one that was lost
+// to another at the same time does.
+func (s *Server) SecretChanges() map[string]map[string]int { return s.store.secretChanges() }
+
+// Revocations tells how often each id's tokens were revoked over the API.
+func (s *Server) Revocations() map[string]int { return s.store.revocations() }
+
+// Accepts tells whether a client would get a token with a secret. It counts no hash,
+// and remembers no match.
+func (s *Server) Accepts(id, secret string) bool {
+	client, found := s.store.get(id)
+	return found && slices.ContainsFunc(client.Hashes, func(hash string) bool {
+		return sameSecret(hash, secret)
+	})
+}
+
 // Client looks at a client.
 func (s *Server) Client(id string) (ClientState, bool) {
 	client, found := s.store.get(id)

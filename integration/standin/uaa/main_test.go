@@ -36,6 +36,8 @@ func callers() []Client {
 		"writer":   "clients.write",
 		"reader":   "clients.read",
 		"resource": "uaa.resource",
+		"changer":  "clients.secret",
+		"revoker":  "tokens.revoke",
 		"nobody":   "",
 	} {
 		clients = append(clients, Client{ID: id, Secret: id + "-secret", Authorities: strings.Fields(authorities)})

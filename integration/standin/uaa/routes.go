@@ -28,6 +28,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 	case path == "/oauth/clients" || strings.HasPrefix(path, "/oauth/clients/"):
 		s.clients(w, r, strings.TrimPrefix(strings.TrimPrefix(path, "/oauth/clients"), "/"))
+	case isRevocation(path):
+		s.revoke(w, r, strings.TrimPrefix(path, revokePath))
 	case isLeftOut(path):
 		leftOut(w, r)
 	default:
@@ -40,14 +42,21 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 func (s *Server) clients(w http.ResponseWriter, r *http.Request, rest string) {
 	first, last, deeper := strings.Cut(rest, "/")
 	switch {
+	case rest == "" && r.Method == http.MethodGet:
+		s.listClients(w, r)
 	case rest == "" && r.Method == http.MethodPost:
 		s.createClient(w, r, false)
 	case rest == "restricted" && r.Method == http.MethodPost:
 		s.createClient(w, r, true)
 	case first == "restricted" && deeper && last != "" && !strings.Contains(last, "/") && r.Method == http.MethodPut:
 		s.updateClient(w, r, last, true)
-	case isLeftOutOfClients(r.Method, rest):
+	case isLeftOutOfClients(rest):
 		leftOut(w, r)
+	case last == "secret" && r.Method == http.MethodPut:
+		s.changeSecret(w, r, first)
+	case last == "secret":
+		w.Header().Set("Allow", http.MethodPut)
+		s.notAllowed(w, r)
 	case rest != "" && !deeper && r.Method == http.MethodGet:
 		s.getClient(w, r, first)
 	case rest != "" && !deeper && r.Method == http.MethodDelete:
@@ -65,15 +74,13 @@ func (s *Server) clients(w http.ResponseWriter, r *http.Request, rest string) {
 
 // isLeftOutOfClients names what the real UAA answers below /oauth/clients and this
 // one does not.
-func isLeftOutOfClients(method, rest string) bool {
+func isLeftOutOfClients(rest string) bool {
 	first, last, deeper := strings.Cut(rest, "/")
 	switch {
-	case rest == "" && method == http.MethodGet: // the list
-		return true
 	case first == "tx" || first == "restricted" || rest == "meta":
 		return true
 	default:
-		return deeper && (last == "secret" || last == "meta" || last == "clientjwt")
+		return deeper && (last == "meta" || last == "clientjwt")
 	}
 }
 
@@ -95,7 +102,7 @@ func leftOut(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "this stand-in of uaa does not imitate "+r.Method+" "+r.URL.Path, http.StatusNotImplemented)
 }
 
-// notAllowed answers a PUT where Spring knows the path and others of its methods.
+// notAllowed answers a method that Spring does not know where it knows others.
 func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request) {
 	if _, fail := s.bearer(r); fail != nil {
 		fail.send(w, r)

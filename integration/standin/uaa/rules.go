@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxSecret is the default policy's; it counts characters, unlike bcrypt.
@@ -108,9 +107,5 @@ func (c *sentClient) checkSecret() *failure {
 		return invalidClient(http.StatusBadRequest,
 			"Client secret is required for client_credentials and authorization_code grant types")
 	}
-	if utf8.RuneCountInString(c.Secret) > maxSecret {
-		return invalidClient(http.StatusBadRequest,
-			"Client Secret must be no more than %d characters in length.", maxSecret)
-	}
-	return nil
+	return checkSecretLength(c.Secret)
 }

@@ -29,6 +29,10 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	Logger     *slog.Logger     // one line per call, at debug; default none
 
+	// BeforeSecretWrite is called by a change of a client's secret that has read and
+	// hashed, and has yet to write. Two changes that wait in it for each other overlap.
+	BeforeSecretWrite func(id string)
+
 	// Snapshot is what Server.Snapshot gave: the key, the clients and their
 	// counts are as they were then, and Clients adds only what is missing.
 	Snapshot []byte
@@ -77,6 +81,8 @@ type Server struct {
 	hasher *hasher
 	store  *store
 	tokens atomic.Int64
+
+	beforeSecretWrite func(id string)
 }
 
 // Start listens and answers until Close.
@@ -90,6 +96,8 @@ func Start(cfg Config) (*Server, error) {
 		now:    cfg.Now,
 		hasher: newHasher(cfg.BcryptCost, cfg.Now),
 		store:  newStore(),
+
+		beforeSecretWrite: cfg.BeforeSecretWrite,
 	}
 	if err := s.restore(cfg.Snapshot); err != nil {
 		return nil, err
@@ -128,7 +136,10 @@ func (s *Server) URL() string { return s.server.URL() }
 func (s *Server) Issuer() string { return s.issuer + "/oauth/token" }
 
 // Hashes counts the password hashes made and compared so far, which is what the
-// real UAA spends its time on. Clients that Go code added do not count.
+// real UAA spends its time on: one for a client that is made, and for a secret that
+// is added or put in another's place; none for one that is dropped; and one for every
+// comparison that is not a remembered match, so that the newer of two secrets costs
+// two at first and one from then on. What Go code asks or adds does not count.
 func (s *Server) Hashes() int64 { return s.hasher.count.Load() }
 
 // TokenCount counts the tokens granted so far.

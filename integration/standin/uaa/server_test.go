@@ -47,12 +47,16 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	if got := f.as("admin", http.MethodPut, "/oauth/clients/afi-1", `{"client_id":"afi-1"}`); got.status != 200 {
 		t.Fatalf("got %d, want 200", got.status)
 	}
+	f.setSecret("afi-1", ModeAdd, "newer")
+	if got := f.as("revoker", http.MethodGet, "/oauth/token/revoke/client/afi-1", nil); got.status != 200 {
+		t.Fatalf("got %d, want 200", got.status)
+	}
 	token := f.grant("afi-1", "workload-secret").json(t)["access_token"].(string)
 	state, err := f.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(state), "workload-secret") {
+	if strings.Contains(string(state), "workload-secret") || strings.Contains(string(state), "newer") {
 		t.Error("snapshot: got a secret in it, want hashes only")
 	}
 	f.Close()
@@ -62,11 +66,16 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	if got.status != 200 {
 		t.Errorf("token of before: got %d %s, want 200", got.status, got.body)
 	}
-	if got := later.grant("afi-1", "workload-secret"); got.status != 200 {
-		t.Errorf("secret of before: got %d, want 200", got.status)
+	for _, secret := range []string{"workload-secret", "newer"} {
+		if got := later.grant("afi-1", secret); got.status != 200 {
+			t.Errorf("secret of before, %s: got %d, want 200", secret, got.status)
+		}
+	}
+	if later.SecretChanges()["afi-1"][ModeAdd] != 1 || later.Revocations()["afi-1"] != 1 {
+		t.Errorf("SecretChanges, Revocations: got %v, %v, want one each", later.SecretChanges(), later.Revocations())
 	}
 	client, _ := later.Client("afi-1")
-	if client.Created != 1 || client.Updated != 1 || client.AdditionalInformation["afi"] != "x" {
+	if client.Secrets != 2 || client.Created != 1 || client.Updated != 1 || client.AdditionalInformation["afi"] != "x" {
 		t.Errorf("Client: got %+v, want it as it was", client)
 	}
 	if !slices.Equal(later.ClientIDs(), f.ClientIDs()) {

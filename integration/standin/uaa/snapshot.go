@@ -17,6 +17,9 @@ type snapshot struct {
 	Clients []*record      `json:"clients"`
 	Creates map[string]int `json:"creates"`
 	Updates map[string]int `json:"updates,omitempty"`
+
+	SecretChanges map[string]map[string]int `json:"secret_changes,omitempty"`
+	Revocations   map[string]int            `json:"revocations,omitempty"`
 }
 
 // Snapshot gives the whole state as JSON, for Config.Snapshot of a later server. It
@@ -29,7 +32,10 @@ func (s *Server) Snapshot() ([]byte, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 
-	state := snapshot{Key: key, Creates: s.store.creates, Updates: s.store.updates}
+	state := snapshot{
+		Key: key, Creates: s.store.creates, Updates: s.store.updates,
+		SecretChanges: s.store.secrets, Revocations: s.store.revokes,
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.store.clients)) {
 		state.Clients = append(state.Clients, s.store.clients[id])
 	}
@@ -65,5 +71,7 @@ func (s *Server) restore(text []byte) (err error) {
 	}
 	maps.Copy(s.store.creates, state.Creates)
 	maps.Copy(s.store.updates, state.Updates)
+	maps.Copy(s.store.secrets, state.SecretChanges)
+	maps.Copy(s.store.revokes, state.Revocations)
 	return nil
 }

@@ -102,10 +102,17 @@ type store struct {
 	clients map[string]*record
 	creates map[string]int
 	updates map[string]int
+	// secrets counts the changes of each client's secrets by their mode, revokes
+	// the revocations of its tokens.
+	secrets map[string]map[string]int
+	revokes map[string]int
 }
 
 func newStore() *store {
-	return &store{clients: map[string]*record{}, creates: map[string]int{}, updates: map[string]int{}}
+	return &store{
+		clients: map[string]*record{}, creates: map[string]int{}, updates: map[string]int{},
+		secrets: map[string]map[string]int{}, revokes: map[string]int{},
+	}
 }
 
 func (s *store) get(id string) (*record, bool) {
@@ -170,6 +177,43 @@ func (s *store) update(id string, make func(*record) (*record, *failure)) (*reco
 	return made, fail
 }
 
+// setSecrets replaces a client's secrets over the API, and nothing else of it, its
+// time of change included; false if there is none.
+func (s *store) setSecrets(id string, hashes []string, mode string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	client, found := s.clients[id]
+	if !found {
+		return false
+	}
+	changed := *client
+	changed.Hashes = hashes
+	s.clients[id] = &changed
+	if s.secrets[id] == nil {
+		s.secrets[id] = map[string]int{}
+	}
+	s.secrets[id][mode]++
+	return true
+}
+
+// revoke salts the signatures of a client's tokens.
+func (s *store) revoke(id, salt string, now int64) (found, fits bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	client, found := s.clients[id]
+	if !found {
+		return false, false
+	}
+	salted, fits := client.salted(salt, now)
+	if fits {
+		s.clients[id] = salted
+		s.revokes[id]++
+	}
+	return true, fits
+}
+
 func (s *store) remove(id string) (*record, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,6 +228,34 @@ func (s *store) ids() []string {
 	defer s.mu.RUnlock()
 
 	return slices.Sorted(maps.Keys(s.clients))
+}
+
+// all gives the clients in no order.
+func (s *store) all() []*record {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+
+	return slices.Collect(maps.Values(s.clients))
+}
+
+// secretChanges gives how often each client's secrets were changed, by mode.
+func (s *store) secretChanges() map[string]map[string]int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+
+	changes := make(map[string]map[string]int, len(s.secrets))
+	for id, modes := range s.secrets {
+		changes[id] = maps.Clone(modes)
+	}
+	return changes
+}
+
+// revocations gives how often each client's tokens were revoked.
+func (s *store) revocations() map[string]int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+
+	return maps.Clone(s.revokes)
 }
 
 // counts gives how often each id was created and updated.

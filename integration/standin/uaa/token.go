@@ -135,7 +135,7 @@ func (s *Server) claims(client *record, scopes []string) map[string]any {
 		"cid":         client.ID,
 		"azp":         client.ID,
 		"grant_type":  clientCredentials,
-		"rev_sig":     revocationSignature(client.ID, newest(client.Hashes)),
+		"rev_sig":     client.revocationSignature(newest(client.Hashes)),
 		"iat":         issued,
 		"exp":         issued + int64(client.tokenSeconds()),
 		"iss":         s.Issuer(),
@@ -169,9 +169,10 @@ func audience(clientID string, scopes []string) []string {
 }
 
 // revocationSignature ties a token to a secret's hash: another salt, another
-// signature, so setting even the same secret again kills the tokens.
-func revocationSignature(clientID, hash string) string {
-	sum := sha256.Sum256([]byte(clientID + " " + hash))
+// signature, so setting even the same secret again kills the tokens. And it ties it
+// to the client's own salt, which is all that a revocation changes.
+func (c *record) revocationSignature(hash string) string {
+	sum := sha256.Sum256([]byte(c.salt() + c.ID + " " + hash))
 	return hex.EncodeToString(sum[:4])
 }
 

@@ -37,7 +37,7 @@ func (s *Server) validate(token string, expired func(time.Time) *failure) (map[s
 		return nil, invalidToken(`Some required "scope" are missing: [%s]`, strings.Join(missing, ", "))
 	}
 	if !slices.ContainsFunc(client.Hashes, func(hash string) bool {
-		return revocationSignature(id, hash) == claims["rev_sig"]
+		return client.revocationSignature(hash) == claims["rev_sig"]
 	}) {
 		return nil, invalidToken("revocable signature mismatch")
 	}
