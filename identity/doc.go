@@ -4,8 +4,8 @@
 // # Idea
 //
 // A row says what should be. Everything the broker does (bind, update, unbind,
-// expire, clean up after a crash) writes a wish into a row and then runs the same
-// function over it, [Engine].converge:
+// rotate, mend what somebody changed, expire, clean up after a crash) writes a wish
+// into a row and then runs the same function over it, [Engine].converge:
 //
 //	turn: what was learnt, what follows from it, the next steps   one transaction
 //	do:   the steps' remote calls, side by side                   no transaction
@@ -26,7 +26,8 @@
 // # Things and phases
 //
 // An identity's things are its UAA client and, if it is an Airflow identity, its
-// connection. Both live the same life. What is known of a thing is its phase:
+// connection and its second secret. What is known of a thing is its phase. Client
+// and connection live the same life:
 //
 //	absent     never asked for
 //	creating   a make was intended; whether it acted is not known
@@ -34,6 +35,8 @@
 //	present    it is there
 //	outdated   it is there, and not as the row says
 //	changing   a set was intended; whether it acted is not known
+//	doubted    it was there, and somebody may have changed it
+//	lost       it was there, and somebody has taken it away
 //	foreign    something that is not ours has this id
 //	removing   a take was intended; whether it acted is not known
 //	gone       it is not there any more
@@ -42,28 +45,82 @@
 // process that died, so between turns an intent and an unknown outcome are one
 // and the same phase.
 //
+// # Rotation
+//
+// A client has one secret always and a second one while a rotation overlaps. The
+// second is a thing like the others:
+//
+//	single     there is one, the one that Airflow has
+//	creating   an add was intended, or UAA took it: no token has come with it yet
+//	missing    it was not there when we asked
+//	crowded    UAA says there are two already: is the newer ours?
+//	stray      UAA holds one that is not ours, or refuses the one that Airflow has
+//	changing   a reset was intended: Airflow's secret is made the only one
+//	dropping   the older of two that nobody here knows was to be taken away
+//	present    there are two, and the newer is proven
+//	removing   a retire was intended
+//	unproven   UAA says there is one only: is it the one that Airflow has?
+//
+// The row has a place for each of three secrets. The candidate is drawn with the
+// intent to add it, and the same one is added again until it is there. Once it is
+// proven, the turn that says so is the intent to publish it: the generation is
+// raised, the candidate becomes the secret, the secret becomes the old one, and the
+// connection is outdated. From when the connection is proven to have it, the old
+// one stays valid for the soak and one time-out.
+//
+// When is a matter of times in the row: rotate_at, which keeps its place in the half
+// period, so that identities never line up, and retire_at, which is stamped at
+// publish and moves no more. How is the table's.
+//
 // # next
 //
-//	wish      phase      act    waits for quiet
-//	wanted    absent     make   yes  (the id's last owner may have left a request behind)
+//	wish      phase      act      waits for quiet
+//	wanted    absent     make     yes  (the id's last owner may have left a request behind)
 //	wanted    creating   look
-//	wanted    missing    make        (the same request, with the same secret)
+//	wanted    missing    make          (the same request, with the same secret)
 //	wanted    present
-//	wanted    outdated   set    yes
-//	wanted    changing   set         (the same request, unless the wish has changed since)
+//	wanted    outdated   set      yes
+//	wanted    changing   set           (the same request, unless the wish has changed since)
+//	wanted    doubted    check
+//	wanted    lost       restore  yes  (a client only if its connection is there, a connection
+//	                                   only if its client is; both lost wait for an operator)
+//	wanted    foreign
 //	unwanted  absent
-//	unwanted  creating   take   yes
-//	unwanted  missing    take   yes
-//	unwanted  present    take   yes  (and outdated, changing)
-//	unwanted  foreign    take   yes  (reads the marker and leaves it alone)
-//	unwanted  removing   take        (the same request)
+//	unwanted  removing   take          (the same request)
 //	unwanted  gone
+//	unwanted  all else   take     yes  (what is foreign is read and left alone)
+//
+// and for the second secret, where the client itself is as it should be:
+//
+//	single    add      yes  when a rotation is due, and no freeze holds it
+//	          revoke   yes  when tokens of a leaked secret are left
+//	creating  verify
+//	missing   add      yes  (the same secret)
+//	crowded   sort
+//	stray     reset    yes  (drop after a restore, when what is there is newer than the row)
+//	changing  reset         (the same request)
+//	dropping  drop     yes
+//	present   retire   yes  when it is published and the soak is over, or the secret has leaked
+//	removing  confirm  yes  (retire again, where the older one is not known)
+//	unproven  confirm
+//
+// Before UAA is touched for the secret's sake, and before a lost client is made
+// again, the connection is read under the same lease. It must be this identity's
+// and of the row's generation: below that is drift, and mended first; above it, our
+// database was restored, and the identity is held. Nothing is done unasked for what
+// is held: no check, no rotation, no repair. What the platform asks for is done.
 //
 // The wish is derived, never stored: wanted as long as a live binding refers to
-// the identity, it has not expired and it has not ended. The first turn that finds
-// otherwise stamps ended_at, and that is final. An update rolls forward: it makes
-// things outdated, and is sent until it is there. things.go holds what each outcome
-// makes of a phase.
+// the identity, it has not expired, it was not revoked and it has not ended. The
+// first turn that finds otherwise stamps ended_at, and that is final. An update
+// rolls forward: it makes things outdated, and is sent until it is there. things.go
+// holds what each outcome makes of a phase.
+//
+// # Sweeps
+//
+// Now and then what UAA and Airflow list is compared with the rows, page by page. A
+// list is no proof, so a sweep mends nothing: it doubts, and the row's own converge
+// looks. A few secrets are tried each time; if one is refused, all are.
 //
 // # Quiet
 //
@@ -99,6 +156,14 @@
 //	the process dies with a create    past finish_by it is gone, whoever looks
 //	Postgres is lost in a commit      the same turn is tried as long as the lease lasts: outcomes
 //	                                  set what is known and add nothing, so twice is once
+//	a connection is edited, deleted   it is put back by the next sweep
+//	its marker is removed             it is left alone, and not rotated
+//	a client is altered, deleted      it is put back, if its connection is there
+//	both are gone                     they stay so until an operator applies
+//	UAA is restored                   the secrets that Airflow has are put back
+//	the database is restored          what Airflow has is newer: held until an operator accepts
+//	a remote is down                  rotation is late, and the old secrets stay valid
+//	two secrets, the newer not ours   Airflow's is made the only one, then the add again
 //	the database's clock jumps        leases and quiet times end early or late by as much
 //
 // # Invariants

@@ -177,6 +177,15 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 		}
 		return false
 	}})
+	u.Faults.Add(standin.Fault{Call: "PUT /oauth/clients/", Match: func(_ *http.Request, body []byte) bool {
+		var change struct {
+			Secret string `json:"secret"`
+		}
+		if json.Unmarshal(body, &change) == nil && change.Secret != "" {
+			w.leaks.secret(change.Secret)
+		}
+		return false
+	}})
 	w.envs[name] = &environment{u, a}
 }
 

@@ -22,7 +22,7 @@ import (
 // noon has no more digits than Postgres keeps.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 123456000, time.UTC)
 
-func open(t *testing.T) *Store {
+func open(t testing.TB) *Store {
 	t.Helper()
 	keyset, err := NewKeyset()
 	if err != nil {
@@ -31,7 +31,7 @@ func open(t *testing.T) *Store {
 	return openWith(t, pgtest.New(t), keyset)
 }
 
-func openWith(t *testing.T, url string, keyset identity.Secret) *Store {
+func openWith(t testing.TB, url string, keyset identity.Secret) *Store {
 	t.Helper()
 	sealer, err := NewSealer(keyset)
 	if err != nil {
@@ -45,7 +45,7 @@ func openWith(t *testing.T, url string, keyset identity.Secret) *Store {
 	return s
 }
 
-func within(t *testing.T, s *Store, fn func(ctx context.Context, tx identity.Tx) error) {
+func within(t testing.TB, s *Store, fn func(ctx context.Context, tx identity.Tx) error) {
 	t.Helper()
 	if err := s.Within(t.Context(), fn); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func sample(n int) identity.View {
 	return v
 }
 
-func insert(t *testing.T, s *Store, v identity.View) {
+func insert(t testing.TB, s *Store, v identity.View) {
 	t.Helper()
 	within(t, s, func(ctx context.Context, tx identity.Tx) error {
 		if err := tx.InsertInstance(ctx, v.Instance); err != nil {
