@@ -378,15 +378,13 @@ func (e *Engine) payFirst(ctx context.Context, id ID) error {
 	if err := e.hurry(ctx, id); err != nil {
 		return err
 	}
-	for pause := newPause(); ; {
+	if !until(ctx, func() bool {
 		v, err := e.Store.View(ctx, id)
-		if err == nil && v.Identity.CleanAt != nil {
-			return nil
-		}
-		if err := pause.wait(ctx); err != nil {
-			return ErrBusy
-		}
+		return err == nil && v.Identity.CleanAt != nil
+	}) {
+		return ErrBusy
 	}
+	return nil
 }
 
 // hurry makes an identity due now, whatever it was waiting for.

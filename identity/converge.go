@@ -168,21 +168,3 @@ func earliest(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-// pause waits a little, and a little longer each time: for verbs that wait for a
-// row to change.
-type pause struct{ next time.Duration }
-
-func newPause() *pause { return &pause{next: 10 * time.Millisecond} }
-
-func (p *pause) wait(ctx context.Context) error {
-	timer := time.NewTimer(p.next)
-	defer timer.Stop()
-	p.next = min(2*p.next, 200*time.Millisecond)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -16,6 +16,10 @@ type Environment struct {
 	// ClientsPatience and ConnectionsPatience are how each remote is waited for.
 	ClientsPatience     Patience
 	ConnectionsPatience Patience
+	// Background is how many of its identities may be under way for which nobody
+	// waits: half of what the smaller of its remotes takes at a time. Zero means
+	// half of the engine's Concurrency.
+	Background int
 }
 
 // Patience is how long a remote system is waited for.

@@ -42,9 +42,13 @@ type slots struct{ all, background chan struct{} }
 
 func newLoop(e *Engine) *loop {
 	l := &loop{Engine: e, slots: map[EnvironmentName]*slots{}}
-	for name := range e.Environments {
+	for name, env := range e.Environments {
+		background := env.Background
+		if background == 0 {
+			background = e.Concurrency / 2
+		}
 		l.names = append(l.names, name)
-		l.slots[name] = &slots{make(chan struct{}, e.Concurrency), make(chan struct{}, max(1, e.Concurrency/2))}
+		l.slots[name] = &slots{make(chan struct{}, e.Concurrency), make(chan struct{}, max(1, min(background, e.Concurrency)))}
 	}
 	return l
 }

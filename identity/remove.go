@@ -75,15 +75,13 @@ func (e *Engine) Unbind(ctx context.Context, req UnbindRequest) error {
 }
 
 func (e *Engine) awaitRemoved(ctx context.Context, binding Binding, async bool) error {
-	for pause := newPause(); ; {
+	if !until(ctx, func() bool {
 		current, found, err := e.Store.Binding(ctx, binding.GUID)
-		if err == nil && (!found || current.Row != binding.Row || current.RemovedAt != nil) {
-			return nil
-		}
-		if err := pause.wait(ctx); err != nil {
-			return late(async, operation(opUnbind, binding.Row))
-		}
+		return err == nil && (!found || current.Row != binding.Row || current.RemovedAt != nil)
+	}) {
+		return late(async, operation(opUnbind, binding.Row))
 	}
+	return nil
 }
 
 // DeprovisionRequest asks for the end of an instance.
@@ -101,7 +99,6 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 	defer cancel()
 
 	var row RowID
-	now := e.Clock()
 	err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
 		instance, err := tx.Instance(ctx, req.Instance)
 		if err != nil {
@@ -110,6 +107,7 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 		if instance == nil {
 			return ErrNotFound
 		}
+		now := e.Clock() // after the lock, which may have been waited for
 		row = instance.Row
 		if err := tx.LockReservations(ctx, row); err != nil {
 			return err
@@ -141,15 +139,13 @@ func (e *Engine) Deprovision(ctx context.Context, req DeprovisionRequest) error 
 		return err
 	}
 	e.Wake()
-	for pause := newPause(); ; {
+	if !until(ctx, func() bool {
 		left, err := e.Store.LiveBindings(ctx, row)
-		if err == nil && left == 0 {
-			return nil
-		}
-		if err := pause.wait(ctx); err != nil {
-			return late(req.AsyncAllowed, operation(opDeprovision, row))
-		}
+		return err == nil && left == 0
+	}) {
+		return late(req.AsyncAllowed, operation(opDeprovision, row))
 	}
+	return nil
 }
 
 // unbindWith writes the wish that one of many bindings be gone.

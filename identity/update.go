@@ -54,7 +54,6 @@ func (e *Engine) Update(ctx context.Context, req UpdateRequest) error {
 	defer cancel()
 
 	var instance Instance
-	now := e.Clock()
 	err := e.Store.Within(ctx, func(ctx context.Context, tx Tx) error {
 		found, err := tx.Instance(ctx, req.Instance)
 		if err != nil {
@@ -63,6 +62,7 @@ func (e *Engine) Update(ctx context.Context, req UpdateRequest) error {
 		if found == nil || found.RemovingAt != nil {
 			return ErrNotFound
 		}
+		now := e.Clock() // after the lock, which may have been waited for
 		if err := tx.LockReservations(ctx, found.Row); err != nil {
 			return err
 		}
@@ -115,15 +115,13 @@ func (e *Engine) Update(ctx context.Context, req UpdateRequest) error {
 		return err
 	}
 	e.Wake()
-	for pause := newPause(); ; {
+	if !until(ctx, func() bool {
 		outdated, err := e.Store.Outdated(ctx, instance.Row)
-		if err == nil && outdated == 0 {
-			return nil
-		}
-		if err := pause.wait(ctx); err != nil {
-			return late(req.AsyncAllowed, updateOperation(instance))
-		}
+		return err == nil && outdated == 0
+	}) {
+		return late(req.AsyncAllowed, updateOperation(instance))
 	}
+	return nil
 }
 
 // liveViews locks and reads every identity of an instance that is wanted and was

@@ -38,5 +38,9 @@ func (s *Store) InUse(ctx context.Context) ([]InUse, error) {
 
 // Lost says what rows depend on and a configuration does not have.
 func (u InUse) Lost(what string) error {
-	return fmt.Errorf("%d service instances depend on %s, which the configuration no longer has; put it back (retired: true keeps it from new ones)", u.Instances, what)
+	instances := "1 service instance depends"
+	if u.Instances != 1 {
+		instances = fmt.Sprintf("%d service instances depend", u.Instances)
+	}
+	return fmt.Errorf("%s on %s, which the configuration no longer has; put it back (retired: true keeps it from new ones)", instances, what)
 }

@@ -29,12 +29,12 @@ func TestServeRefusesWhatRowsCannotLiveWith(t *testing.T) {
 		says   []string
 	}{
 		{"a plan that is missing", withoutProd, []string{
-			"1 service instances depend on plan " + s.state.Plans["prod"] + " of environment prod", "put it back (retired: true keeps it from new ones)",
+			"1 service instance depends on plan " + s.state.Plans["prod"] + " of environment prod", "put it back (retired: true keeps it from new ones)",
 		}},
 		{"an environment that is missing", func(config *Config) {
 			config.Plans[0].Environment = "dev"
 			delete(config.Environments, "prod")
-		}, []string{"1 service instances depend on environment prod"}},
+		}, []string{"1 service instance depends on environment prod"}},
 		{"a plan of another environment", func(config *Config) {
 			config.Plans[0].Environment = "dev"
 		}, []string{"plan prod is of environment dev now", "an instance never moves between environments"}},

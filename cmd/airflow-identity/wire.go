@@ -203,6 +203,7 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		Connections:         connections,
 		ClientsPatience:     identity.PatienceOf(time.Duration(config.UAA.Timeout)),
 		ConnectionsPatience: identity.PatienceOf(time.Duration(config.Airflow.Timeout)),
+		Background:          max(1, min(config.UAA.Limits.Concurrency, config.Airflow.Limits.Concurrency)/2),
 	}, nil
 }
 
