@@ -107,8 +107,13 @@ func (c choice) ofTheSameApp(ctx context.Context, tx Tx) (*Identity, error) {
 
 // mayJoin: one connection has one client, so whoever shares it asks for the same.
 func (c choice) mayJoin(i Identity, grant Grant) error {
-	if i.RevokedAt != nil {
+	switch {
+	case i.RevokedAt != nil:
 		return &TakenError{i.Connection, "its identity was revoked; name another connection_id"}
+	case i.Published.Phase == Strange && i.PublishedGeneration > 0:
+		return &TakenError{i.Connection, "somebody has removed the broker's marker in Airflow, so it is no longer the broker's; name another connection_id"}
+	case i.Published.Phase == Lost && i.Client.Phase == Lost:
+		return &TakenError{i.Connection, "neither it nor its client is there any more, and an operator has to apply; name another connection_id"}
 	}
 	if (i.Asked == nil) == (grant.Asked == nil) && sameSet(i.Asked, grant.Asked) && i.TokenLifetime == grant.TokenLifetime {
 		return nil
