@@ -118,7 +118,7 @@ func (e *Engine) advance(ctx context.Context, env Environment, lease *Lease, res
 
 func (e *Engine) tryAdvance(ctx context.Context, env Environment, lease Lease, results []result) (v View, steps []Step, until time.Time, err error) {
 	stop := ctx.Err() != nil
-	ctx, cancel := detached(ctx, leaseGrace)
+	ctx, cancel := detached(ctx, e.LeaseGrace)
 	defer cancel()
 
 	local := time.Now()

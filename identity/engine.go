@@ -66,6 +66,9 @@ type Config struct {
 	SweepPeriod time.Duration
 	// SweepProbes is how many of its secrets are tried each time. Zero means 10.
 	SweepProbes int
+	// LeaseGrace is how much longer than the longest time-out a lease lasts, and how
+	// long the transaction between two rounds may take. Zero means 5 s.
+	LeaseGrace time.Duration
 	// HoldAbove is the share of an environment's identities that are held from
 	// which on all of it is. Zero means 0.05.
 	HoldAbove float64
@@ -78,7 +81,8 @@ type Config struct {
 const (
 	// finishGrace is added to the budget for finish_by: time to record an answer.
 	finishGrace = 5 * time.Second
-	// leaseGrace is added to the longest time-out for a lease.
+	// leaseGrace is what is added to the longest time-out for a lease, unless
+	// Config.LeaseGrace says otherwise.
 	leaseGrace = 5 * time.Second
 	// KeepTombstones is how long what was removed can still be told of.
 	KeepTombstones = 90 * 24 * time.Hour
@@ -119,6 +123,9 @@ func NewEngine(config Config) (*Engine, error) {
 	if config.SweepProbes == 0 {
 		config.SweepProbes = 10
 	}
+	if config.LeaseGrace == 0 {
+		config.LeaseGrace = leaseGrace
+	}
 	if config.HoldAbove == 0 {
 		config.HoldAbove = 0.05
 	}
@@ -132,7 +139,7 @@ func NewEngine(config Config) (*Engine, error) {
 			if p.Timeout <= 0 {
 				return nil, fmt.Errorf("making the engine: environment %s has a remote without a time-out", name)
 			}
-			e.lease = max(e.lease, p.Timeout+leaseGrace)
+			e.lease = max(e.lease, p.Timeout+config.LeaseGrace)
 		}
 	}
 	return e, nil

@@ -170,3 +170,18 @@ type rowsOf struct {
 
 func (r rowsOf) Bindings(context.Context, RowID) ([]Binding, error) { return r.v.Bindings, nil }
 func (r rowsOf) View(context.Context, ID) (*View, error)            { return &r.v, nil }
+
+// 9. A rotation that begins in a sweep's look is one: it does not wait behind all
+// other rotations if its process dies.
+func TestLaneOfARotation(t *testing.T) {
+	t.Parallel()
+	v := viewWith(Wanted, Present, Present, 0, 0)
+	past := noon.Add(-time.Minute)
+	v.Identity.Kind, v.Identity.Overlap, v.Identity.Lane = AirflowIdentity, Single, LaneSweep
+	v.Identity.Generation, v.Identity.PublishedGeneration = 1, 1
+	v.Identity.RotateAt, v.Identity.LeaseEpoch, v.Identity.SeenEpoch = &past, 3, 3
+	steps, _ := stillEngine().turn(&v, Environment{}, nil, noon, false)
+	if len(steps) != 1 || steps[0].Act != Add || v.Identity.Lane != LaneRotation {
+		t.Errorf("steps %+v in lane %d, want an add in the lane of rotation", steps, v.Identity.Lane)
+	}
+}

@@ -185,6 +185,15 @@ func (v *View) secretMoved(act Act, outcome Outcome) {
 	}
 }
 
+// midRotation tells whether a rotation is under way, or about to be.
+func (v View) midRotation(d decision, now time.Time) bool {
+	i := v.Identity
+	if i.Kind != AirflowIdentity || v.Wish(now) != Wanted {
+		return false
+	}
+	return d.touches(TheSecret) || i.Overlap != Single && i.Overlap != Present || !i.Candidate.IsZero() || !v.published()
+}
+
 // timers are when the row has to be looked at for its secrets' sake.
 func (v View) timers(now time.Time) []time.Time {
 	i := v.Identity

@@ -29,6 +29,11 @@ func (e *Engine) turn(v *View, env Environment, results []result, now time.Time,
 	events = append(events, e.rotate(v, env, now)...)
 
 	d := next(*v, now)
+	if v.Identity.Lane == LaneSweep && v.midRotation(d, now) {
+		// A sweep's look may run into a rotation, which must not wait behind others
+		// if its process dies.
+		v.Identity.Lane = LaneRotation
+	}
 	if pause := backOff(v, results, now); pause > 0 {
 		// What waits for quiet is not held back by what was in vain: an Airflow
 		// that is gone never keeps a client alive.

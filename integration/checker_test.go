@@ -9,10 +9,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"airflow-identity/identity"
 	"airflow-identity/integration/standin/airflow"
+	"airflow-identity/integration/standin/uaa"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -34,7 +36,7 @@ func (w *world) check() {
 // problems is check for tests that expect some.
 func (w *world) problems() []string {
 	w.t.Helper()
-	c := &checker{w: w}
+	c := &checker{w: w, events: map[string]int{}}
 	if !w.settle() {
 		c.report(0, "the world did not come to rest within %s: %s", settleWithin, w.restless())
 	}
@@ -47,12 +49,14 @@ func (w *world) problems() []string {
 	c.reservationsAreTrue()  // 6
 	c.everythingIsAnEvent()  // 7
 	c.noSecretAnywhereElse() // 7
+	c.secretsAreAsTheRow()   // 8
+	c.rotatedIsAnEvent()     // 10
 	return c.found
 }
 
 // What only waits for its time, be it an app client's end, a rotation or the end of
-// a soak, is at rest.
-const restless = `lease_until > clock_timestamp() OR due_at IS NOT NULL AND (ended_at IS NOT NULL OR due_at NOT IN
+// a soak, is at rest until that time has come, by the engines' clock.
+const restless = `lease_until > clock_timestamp() OR due_at IS NOT NULL AND (ended_at IS NOT NULL OR due_at <= $1 OR due_at NOT IN
 	(SELECT t FROM unnest(ARRAY[expires_at, rotate_at, retire_at]) t WHERE t IS NOT NULL))`
 
 const sqlRestless = `SELECT count(*) FROM identity WHERE ` + restless
@@ -62,13 +66,13 @@ const sqlRestless = `SELECT count(*) FROM identity WHERE ` + restless
 func (w *world) settle() bool {
 	return eventually(settleWithin, func() bool {
 		var n int
-		return w.pool.QueryRow(context.Background(), sqlRestless).Scan(&n) == nil && n == 0
+		return w.pool.QueryRow(context.Background(), sqlRestless, w.now()).Scan(&n) == nil && n == 0
 	})
 }
 
 func (w *world) restless() string {
 	rows, err := w.pool.Query(context.Background(),
-		`SELECT id || ' client=' || client_phase || ' connection=' || connection_phase || ' attempt=' || attempt || ' ' || last_error FROM identity WHERE `+restless)
+		`SELECT id || ' client=' || client_phase || ' connection=' || connection_phase || ' attempt=' || attempt || ' second=' || overlap_phase || ' ' || last_error FROM identity WHERE `+restless, w.now())
 	if err != nil {
 		return err.Error()
 	}
@@ -98,6 +102,35 @@ type checker struct {
 	broker     identity.BrokerID
 	identities map[identity.ID]identityRow
 	bindings   []bindingRow
+	events     map[string]int // how many: "identity action outcome", "binding/action/outcome"
+}
+
+// losses are what the checker cannot know: what a test took away behind everybody's
+// back, so that it may be made again, and how many brokers died with a call under
+// way, whose outcome nobody lived to tell of.
+type losses struct {
+	mu          sync.Mutex
+	clients     map[string]int
+	connections map[string]int
+	deaths      int
+}
+
+func (l *losses) client(id string)     { l.note(func() { l.clients[id]++ }) }
+func (l *losses) connection(id string) { l.note(func() { l.connections[id]++ }) }
+func (l *losses) broker()              { l.note(func() { l.deaths++ }) }
+
+func (l *losses) dead() (n int) {
+	l.note(func() { n = l.deaths })
+	return n
+}
+
+func (l *losses) note(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients == nil {
+		l.clients, l.connections = map[string]int{}, map[string]int{}
+	}
+	change()
 }
 
 type identityRow struct {
@@ -111,6 +144,11 @@ type identityRow struct {
 	Client, Posted string // phases
 	Generation     int
 	Overlap        identity.Phase
+	Published      int  // the generation that is proven to be in Airflow
+	Candidate, Old bool // there is one in the row
+	Retiring       bool // it is known when the older secret goes
+	Asked          bool // a rotation was asked for and is not done
+	Held           bool
 	Sealed         bool
 	Ended, Clean   bool
 	Debt           bool
@@ -153,7 +191,8 @@ func (c *checker) load() {
 		c.w.t.Fatal(err)
 	}
 	rows, err := c.w.pool.Query(ctx, `SELECT y.id, y.kind, y.environment, y.granted, y.token_url, coalesce(y.connection, ''), y.description, y.client_phase, y.connection_phase,
-		y.generation, y.overlap_phase, coalesce(y.secret, y.candidate, y.old) IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, coalesce(c.debt_since IS NOT NULL AND c.identity = y.id, false)
+		y.generation, y.overlap_phase, y.published_generation, y.candidate IS NOT NULL, y.old IS NOT NULL, y.retire_at IS NOT NULL, y.urgent OR y.rotate_above > 0,
+		y.held_at IS NOT NULL OR EXISTS (SELECT FROM hold h WHERE h.environment = y.environment), coalesce(y.secret, y.candidate, y.old) IS NOT NULL, y.ended_at IS NOT NULL, y.clean_at IS NOT NULL, coalesce(c.debt_since IS NOT NULL AND c.identity = y.id, false)
 		FROM identity y LEFT JOIN connection c ON c.airflow = y.airflow AND c.id = y.connection`)
 	if err != nil {
 		c.w.t.Fatal(err)
@@ -301,18 +340,20 @@ func (c *checker) nothingTwice() {
 		}
 		held[row.Environment][row.Connection]++
 	}
+	c.w.lost.mu.Lock()
 	for name, env := range c.w.envs {
 		for id, n := range env.uaa.Creates() {
-			if n > 1 {
-				c.report(4, "client %s was made %d times", id, n)
+			if lost := c.w.lost.clients[id]; n > 1+lost {
+				c.report(4, "client %s was made %d times, and lost %d times", id, n, lost)
 			}
 		}
 		for id, n := range env.airflow.Creates() {
-			if n > held[name][id] {
-				c.report(4, "connection %s was posted %d times by %d identities", id, n, held[name][id])
+			if lost := c.w.lost.connections[id]; n > held[name][id]+lost {
+				c.report(4, "connection %s was posted %d times by %d identities, and lost %d times", id, n, held[name][id], lost)
 			}
 		}
 	}
+	c.w.lost.mu.Unlock()
 	live := map[string]int{}
 	for _, b := range c.bindings {
 		if b.live() {
@@ -394,7 +435,7 @@ func (c *checker) everythingIsAnEvent() {
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	seen := map[string]int{}
+	seen := c.events
 	for _, e := range all {
 		var leaf struct {
 			V       int                                `json:"v"`
@@ -438,6 +479,73 @@ func (c *checker) everythingIsAnEvent() {
 			if due && seen[event] == 0 {
 				c.report(7, "binding %s: no event %q", b.GUID, event)
 			}
+		}
+	}
+}
+
+// 8. The row knows how many secrets the client has, and which one Airflow has.
+func (c *checker) secretsAreAsTheRow() {
+	for _, b := range c.bindings {
+		row := c.identities[b.Airflow]
+		if !b.live() || b.Airflow == "" || row.Held || row.Client != string(identity.Present) || row.Posted != string(identity.Present) {
+			continue
+		}
+		name := "binding " + b.GUID
+		if row.Published != row.Generation {
+			c.report(8, "%s: generation %d is at rest and %d is the one that was published", name, row.Generation, row.Published)
+		}
+		if row.Candidate {
+			c.report(8, "%s: a candidate is left in a row at rest, whose second secret is %s", name, row.Overlap)
+		}
+		if row.Asked {
+			c.report(8, "%s: a rotation was asked for and not done", name)
+		}
+		restored := c.events[string(row.ID)+" identity.held done"] > 0 // what the older one is, nobody knows then
+		switch row.Overlap {
+		case identity.Single:
+			if row.Old || row.Retiring {
+				c.report(8, "%s: it has one secret, and the former one is still in the row, or has a time to go", name)
+			}
+		case identity.Present:
+			if !row.Old && !restored || !row.Retiring {
+				c.report(8, "%s: it has two secrets, and the former one is not in the row, or has no time to go", name)
+			}
+		default:
+			c.report(8, "%s: its second secret is %s, at rest", name, row.Overlap)
+		}
+	}
+}
+
+// 10. No secret was changed, and no connection, without an event, and every rotation
+// is one. What was under way in a broker that died has none.
+func (c *checker) rotatedIsAnEvent() {
+	outcomes := func(id identity.ID, actions ...string) int {
+		n := c.w.lost.deaths
+		for event, count := range c.events {
+			for _, action := range actions {
+				if strings.HasPrefix(event, string(id)+" "+action+" ") {
+					n += count
+				}
+			}
+		}
+		return n
+	}
+	changes := map[string][]string{uaa.ModeAdd: {"secret.add"}, uaa.ModeDelete: {"secret.retire", "secret.drop"}, uaa.ModeUpdate: {"secret.reset"}}
+	for _, row := range c.identities {
+		env := c.w.envs[row.Environment]
+		client := string(row.ID.ClientID())
+		for mode, actions := range changes {
+			if n, told := env.uaa.SecretChanges()[client][mode], outcomes(row.ID, actions...); n > told {
+				c.report(10, "client %s: %s acted %d times, and events tell of %d", client, mode, n, told)
+			}
+		}
+		// A GET, which the transport may repeat.
+		if n := env.uaa.Revocations()[client]; n > 0 && outcomes(row.ID, "secret.revoke") == 0 {
+			c.report(10, "client %s: its tokens were revoked %d times, and no event tells of it", client, n)
+		}
+		published := c.events[string(row.ID)+" identity.rotated done"]
+		if row.Kind == identity.AirflowIdentity && row.Published > 0 && c.events[string(row.ID)+" identity.held done"] == 0 && published != row.Published-1 {
+			c.report(10, "client %s: generation %d is published, and events tell of %d rotations", client, row.Published, published)
 		}
 	}
 }

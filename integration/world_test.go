@@ -61,6 +61,9 @@ type options struct {
 	sweep time.Duration
 	// rotation is the plan's; zeros are the product's.
 	rotation catalog.Rotation
+	// leaseGrace is how much longer than its time-out a lease lasts; 0: as the product
+	// has it.
+	leaseGrace time.Duration
 }
 
 // world is a whole system in one process: Postgres, a UAA and an Airflow for each
@@ -76,6 +79,7 @@ type world struct {
 	log     *safeBuffer
 	leaks   *leaks
 	foreign map[identity.EnvironmentName][]airflow.Connection
+	lost    losses       // what was taken away, and what nobody lived to tell of
 	ahead   atomic.Int64 // how far the engines' clock is ahead, in nanoseconds
 }
 
@@ -149,8 +153,8 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 		w.t.Fatal(err)
 	}
 	u, err := uaa.Start(uaa.Config{
-		Snapshot: key,
-		Clients:  []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
+		Snapshot: key, CheapHashes: true,
+		Clients: []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -242,7 +246,7 @@ func (w *world) broker() *process {
 	engine, err := identity.NewEngine(identity.Config{
 		Store: s, Broker: s.Broker(), Environments: environments, Budget: w.options.budget,
 		Poll: 50 * time.Millisecond, Logger: logger, Clock: w.now,
-		SweepPeriod: w.options.sweep,
+		SweepPeriod: w.options.sweep, LeaseGrace: w.options.leaseGrace,
 	})
 	if err != nil {
 		w.t.Fatal(err)

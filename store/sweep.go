@@ -104,7 +104,7 @@ func (s *Store) Sample(ctx context.Context, environment identity.EnvironmentName
 const sqlDoubt = `UPDATE identity y SET
 	client_phase = CASE WHEN $2 = 'client' THEN 'doubted' ELSE client_phase END,
 	connection_phase = CASE WHEN $2 = 'connection' THEN 'doubted' ELSE connection_phase END,
-	due_at = $3, lane = CASE WHEN due_at <= $3 THEN lane ELSE 2 END
+	due_at = least(due_at, $3), lane = CASE WHEN due_at <= $3 THEN lane ELSE 2 END
 WHERE id = ANY($1) AND ended_at IS NULL AND lease_until <= clock_timestamp() AND held_at IS NULL
 	AND NOT EXISTS (SELECT FROM hold h WHERE h.environment = y.environment)
 	AND CASE WHEN $2 = 'client' THEN client_phase ELSE connection_phase END IN ('present', 'lost', 'foreign')`

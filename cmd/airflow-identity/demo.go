@@ -22,8 +22,9 @@ func demoCommand() *cobra.Command {
 		Short: "play the whole story on this machine, leaving nothing behind",
 		Long: `Starts a Postgres, a stand-in of UAA and of Airflow for dev and for prod, and two brokers,
 and plays the story as its users live it: the developer, the DAG author, the operator and
-the security officer. Each line tells how long it took. Everything is on loopback and in a
-temporary folder, and all of it is gone afterwards.
+the security officer. Secrets are replaced while tasks ask for tokens, and brokers are
+killed in the middle of their work. Each line tells how long it took. Everything is on
+loopback and in a temporary folder, and all of it is gone afterwards.
 
 Exit: 0 if everything was as expected, 1 if not.`,
 		Example: `  airflow-identity demo`,
@@ -44,7 +45,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 
 	t := &story{out: out, started: time.Now()}
-	s, err := openStage(ctx, folder, []string{"dev", "prod"}, stageOptions{timeout: demoTimeout, bcryptCost: bcrypt.DefaultCost})
+	s, err := openStage(ctx, folder, []string{"dev", "prod"}, stageOptions{timeout: demoTimeout, soak: demoSoak, bcryptCost: bcrypt.DefaultCost})
 	if err != nil {
 		return err
 	}

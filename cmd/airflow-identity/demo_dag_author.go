@@ -22,14 +22,14 @@ def count_orders():
 func dagAuthor(ctx context.Context, t *story, c *cast) error {
 	t.show(strings.Split(dagSource, "\n")...)
 	airflow := c.stage.environments["prod"].airflow
-	connection, found := airflow.Connection("acme_orders")
+	connection, found := airflow.Connection(storyConnection)
 	if !found {
-		return errors.New("there is no connection acme_orders in Airflow")
+		return errors.New("there is no connection " + storyConnection + " in Airflow")
 	}
 	t.say("Airflow has the connection: %s %s, login %s", connection.ConnType, connection.Host, connection.Login)
 	t.show(connection.Description)
 
-	task, err := c.readAsTask(ctx, "prod", "acme_orders")
+	task, err := c.readAsTask(ctx, "prod", storyConnection)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func dagAuthor(ctx context.Context, t *story, c *cast) error {
 		return fmt.Errorf("prod's orders API answered %d %s %w", answer, why, err)
 	}
 	t.say("prod's orders API verifies signature, iss, aud and exp against prod's UAA: 200")
-	return nil
+	return rotatedTwice(ctx, t, c)
 }
 
 // taskConnection is a connection as a running task gets it.

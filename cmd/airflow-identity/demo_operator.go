@@ -16,7 +16,13 @@ import (
 )
 
 func operator(ctx context.Context, t *story, c *cast) error {
+	if err := killedInMidRotation(ctx, t, c); err != nil {
+		return err
+	}
 	if err := killedInMidBind(ctx, t, c); err != nil {
+		return err
+	}
+	if err := retired(ctx, t, c); err != nil {
 		return err
 	}
 	t.cf("cf unbind-service etl orders && cf delete-service orders")
@@ -96,7 +102,7 @@ func nothingLeft(ctx context.Context, t *story, c *cast) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var live, secrets, events int
 	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM binding WHERE removed_at IS NULL),
-		(SELECT count(*) FROM identity WHERE secret IS NOT NULL), (SELECT count(*) FROM event)`).Scan(&live, &secrets, &events)
+		(SELECT count(*) FROM identity WHERE coalesce(secret, candidate, old) IS NOT NULL), (SELECT count(*) FROM event)`).Scan(&live, &secrets, &events)
 	if err != nil {
 		return fmt.Errorf("reading the rows: %w", err)
 	}
@@ -127,13 +133,13 @@ func searchLogs(ctx context.Context, t *story, c *cast, conn *pgx.Conn) error {
 	}
 	searched = append(searched, leaves...)
 	own := []string{c.stage.state.Password, c.stage.state.UAASecret, c.stage.state.AirflowLogin, c.stage.state.Keyset}
-	found := 0
-	for _, secret := range append(own, c.secrets...) {
+	all, found := append(own, c.heardSecrets()...), 0
+	for _, secret := range all {
 		if strings.Contains(string(searched), secret) {
 			found++
 		}
 	}
-	t.say("secrets of the story: %d; found in %d bytes of logs and events: %d", len(own)+len(c.secrets), len(searched), found)
+	t.say("secrets of the story: %d; found in %d bytes of logs and events: %d", len(all), len(searched), found)
 	if found > 0 {
 		return errors.New("a secret is in the logs or events")
 	}

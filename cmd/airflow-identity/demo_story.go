@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 
 	"airflow-identity/integration/standin"
 )
@@ -13,23 +16,25 @@ import (
 // cast is who plays in the demo.
 type cast struct {
 	stage         *stage
+	program       string // this one
 	first, second *demoBroker
 	orders        *ordersAPI // prod's
 
+	kept taskConnection // what a task has read and not let go
+
+	mu      sync.Mutex
 	secrets []string // every secret that went over the wire
-	kept    taskConnection
 }
 
 func (c *cast) enter(ctx context.Context) (err error) {
 	c.listen()
-	program, err := os.Executable()
-	if err != nil {
+	if c.program, err = os.Executable(); err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	if c.first, err = startBroker(ctx, c.stage, program, "broker-1"); err != nil {
+	if c.first, err = startBroker(ctx, c.stage, c.program, "broker-1"); err != nil {
 		return err
 	}
-	if c.second, err = startBroker(ctx, c.stage, program, "broker-2"); err != nil {
+	if c.second, err = startBroker(ctx, c.stage, c.program, "broker-2"); err != nil {
 		return err
 	}
 	c.orders, err = startOrdersAPI(ctx, c.stage.environments["prod"].uaa.Issuer())
@@ -39,16 +44,31 @@ func (c *cast) enter(ctx context.Context) (err error) {
 // listen remembers every secret that is sent to a UAA, to search for it later.
 func (c *cast) listen() {
 	for _, env := range c.stage.environments {
-		env.uaa.Faults.Add(standin.Fault{Call: "POST /oauth/clients/restricted", Match: func(_ *http.Request, body []byte) bool {
-			var client struct {
-				Secret string `json:"client_secret"`
+		env.uaa.Faults.Add(standin.Fault{Match: func(r *http.Request, body []byte) bool {
+			var sent struct {
+				First  string `json:"client_secret"` // of a client that is made
+				Second string `json:"secret"`        // of one that gets another
 			}
-			if json.Unmarshal(body, &client) == nil {
-				c.secrets = append(c.secrets, client.Secret)
+			if strings.HasPrefix(r.URL.Path, "/oauth/clients/") && json.Unmarshal(body, &sent) == nil {
+				c.heard(sent.First + sent.Second)
 			}
 			return false
 		}})
 	}
+}
+
+func (c *cast) heard(secret string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if secret != "" && !slices.Contains(c.secrets, secret) {
+		c.secrets = append(c.secrets, secret)
+	}
+}
+
+func (c *cast) heardSecrets() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.secrets)
 }
 
 func (c *cast) close() {
@@ -79,6 +99,9 @@ const (
 	storyOrg   = "b1a7a8a6-org"
 	storySpace = "c2b8b9b7-space"
 )
+
+// storyConnection is what bind-service of orders registers in Airflow.
+const storyConnection = "acme_orders"
 
 func (c *cast) create(plan, name string, parameters any) (string, map[string]any) {
 	return "/v2/service_instances/" + name + "-" + plan, map[string]any{

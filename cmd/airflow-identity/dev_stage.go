@@ -35,6 +35,7 @@ type stage struct {
 
 type stageOptions struct {
 	timeout    time.Duration // of both remotes, as the configuration will say
+	soak       time.Duration // of the plans, and the life of their tokens; 0: the product's own
 	durable    bool          // Postgres waits for the disk
 	bcryptCost int           // of UAA; the real one has bcrypt's default
 }
@@ -254,7 +255,11 @@ func (s *stage) configPath() string { return filepath.Join(s.folder, configName)
 // writeConfig writes the configuration as an operator would. Its secrets are in
 // the environment that serving gives.
 func (s *stage) writeConfig(names []string) error {
-	timeout := duration(s.options.timeout)
+	timeout, soak := duration(s.options.timeout), duration(s.options.soak)
+	tokens := TokenLifetimeConfig{Default: soak, Maximum: soak} // a token must not outlive a soak
+	if soak == 0 {
+		tokens.Maximum = duration(30 * time.Minute)
+	}
 	config := Config{
 		Offering:      OfferingConfig{ID: s.state.Offering},
 		SealingKeyset: "env:SEALING_KEYSET",
@@ -276,7 +281,8 @@ func (s *stage) writeConfig(names []string) error {
 		config.Plans = append(config.Plans, PlanConfig{
 			ID: s.state.Plans[name], Name: name, Environment: name, Description: "Identities for DAGs in " + name,
 			DefaultAuthorities: []string{"orders.read"},
-			TokenLifetime:      TokenLifetimeConfig{Maximum: duration(30 * time.Minute)},
+			Rotation:           RotationConfig{Soak: soak},
+			TokenLifetime:      tokens,
 			AppClient:          AppClientConfig{Allowed: true, Maximum: duration(720 * time.Hour)},
 			Quota:              QuotaConfig{InstancesPerSpace: 1000, BindingsPerInstance: 1000},
 			Allow: AllowConfig{
