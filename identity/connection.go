@@ -99,7 +99,7 @@ func (c choice) ofTheSameApp(ctx context.Context, tx Tx) (*Identity, error) {
 		return nil, nil
 	}
 	current, err := tx.Identity(ctx, oldest.Airflow.Identity)
-	if err != nil || current.EndedAt != nil {
+	if err != nil || current.EndedAt != nil && current.RevokedAt == nil {
 		return nil, err
 	}
 	return current, nil

@@ -45,6 +45,9 @@ func (e *Engine) turn(v *View, env Environment, results []result, now time.Time,
 	if stop && len(d.steps) > 0 {
 		d = decision{wait: time.Nanosecond}
 	}
+	if len(d.steps) == 0 && d.wait == 0 {
+		v.Identity.Attempt = 0
+	}
 	if len(d.steps) == 0 {
 		v.release(d.wait, now)
 		return nil, events
@@ -153,6 +156,10 @@ func (e *Engine) settle(v *View, now time.Time) []audit.Event {
 			events = append(events, e.event(*v, "identity.expired", "done"))
 		}
 	}
+	if !wanted && v.Identity.ForgottenAt != nil {
+		// An operator has written off what can never be paid.
+		v.Identity.Client.Phase, v.Identity.Published.Phase = Gone, Gone
+	}
 	for i := range v.Bindings {
 		b := &v.Bindings[i]
 		if b.Live(now) || b.RemovedAt != nil || !wanted && !v.settledForPlatform() {
@@ -163,10 +170,6 @@ func (e *Engine) settle(v *View, now time.Time) []audit.Event {
 			b.RemovedAt = &now
 			events = append(events, e.bindingEvent(*v, *b, "unbind", "done"))
 		}
-	}
-	if !wanted && v.Identity.ForgottenAt != nil {
-		// An operator has written off what can never be paid.
-		v.Identity.Client.Phase, v.Identity.Published.Phase = Gone, Gone
 	}
 	if !wanted && v.Identity.Client.Phase.clean() {
 		// A debt needs none.
@@ -222,10 +225,6 @@ func backOff(v *View, results []result, now time.Time) time.Duration {
 			v.Identity.Attempt++
 			return pauseAfter(v.Identity.Attempt)
 		}
-	}
-	settled := v.Identity.Overlap == Single || v.Identity.Overlap == Present
-	if v.whole() && settled || v.clean() {
-		v.Identity.Attempt = 0
 	}
 	return 0
 }

@@ -298,6 +298,7 @@ func (r *rotating) rotate(o order, generation int) int {
 	generation++
 	if !o.now {
 		r.await("published", sqlNotPublished, generation)
+		r.retireInTime()
 		for _, s := range r.subjects {
 			if n := s.formerAccepted(r.world); n != 1 {
 				r.t.Errorf("%s: UAA accepts %d former secrets in the soak, want 1", s.name, n)
@@ -311,6 +312,9 @@ func (r *rotating) rotate(o order, generation int) int {
 		if n := s.formerAccepted(r.world); n != 0 {
 			r.t.Errorf("%s: UAA accepts %d former secrets after the retire, want none", s.name, n)
 		}
+		if o.now && r.prod().uaa.Revocations()[s.client()] == 0 {
+			r.t.Errorf("%s: the secret has leaked, and its tokens were not revoked", s.name)
+		}
 		s.mu.Lock()
 		s.leaked = false
 		clear(s.read)
@@ -318,6 +322,21 @@ func (r *rotating) rotate(o order, generation int) int {
 		s.look(r.world)
 	}
 	return generation
+}
+
+// retireInTime demands that each former secret has the whole soak from when the publish
+// was proven, and a time-out more, for a patch that acts late.
+func (r *rotating) retireInTime() {
+	r.t.Helper()
+	for _, s := range r.subjects {
+		var left time.Duration
+		if err := r.pool.QueryRow(r.t.Context(), `SELECT retire_at - published_at FROM identity WHERE id = $1`, s.id).Scan(&left); err != nil {
+			r.t.Fatal(err)
+		}
+		if want := r.soak + r.options.timeout; left != want {
+			r.t.Errorf("%s: the former secret goes %s after the publish, want %s", s.name, left, want)
+		}
+	}
 }
 
 // soakEnds has the soak of all be over.

@@ -561,3 +561,65 @@ func TestInVainIsLessAndLessOften(t *testing.T) {
 	r.await("published", sqlNotPublished, 2)
 	r.ends()
 }
+
+// TestAddThatIsLostToAnother: of two changes that overlap, UAA answers both and loses
+// one. Only a token with the newer secret proves that it is there.
+func TestAddThatIsLostToAnother(t *testing.T) {
+	t.Parallel()
+	r := newRotating(t, rotationOptions, whenDue.name)
+	for _, o := range twoOrders {
+		r.prod().uaa.Faults.Add(secretAdd.rule(standin.Fault{
+			Kind: standin.Answer, Status: http.StatusOK, Body: `{"status":"ok","message":"Secret is added"}`, Header: http.Header{"Content-Type": {"application/json"}},
+		}))
+		r.rotate(o, 1+r.prod().uaa.SecretChanges()[r.subjects[0].client()][uaa.ModeDelete])
+	}
+	r.verdict(t, 2)
+	r.ends()
+}
+
+// TestUAALosesTheNewer restores UAA, in the soak, to before the add: it has one secret
+// only, and it is not the one that Airflow has.
+func TestUAALosesTheNewer(t *testing.T) {
+	t.Parallel()
+	r := newRotating(t, rotationOptions, "one")
+	former, _ := r.prod().airflow.Connection(r.subjects[0].connection)
+	r.advance(rotationTime)
+	r.await("published", sqlNotPublished, 2)
+	r.watching.Store(false) // UAA refuses what Airflow has until somebody looks
+	if _, err := r.prod().uaa.SetSecrets(r.subjects[0].client(), former.Password); err != nil {
+		t.Fatal(err)
+	}
+	r.advance(r.soak + r.options.timeout + time.Second)
+	// It is added again, and that is not another rotation.
+	if !eventually(settleWithin, func() bool {
+		published, _ := r.prod().airflow.Connection(r.subjects[0].connection)
+		return r.prod().uaa.Accepts(r.subjects[0].client(), published.Password) && !r.prod().uaa.Accepts(r.subjects[0].client(), former.Password)
+	}) {
+		t.Errorf("UAA does not have Airflow's secret alone: %s", r.rows())
+	}
+	r.ends()
+}
+
+// TestNothingIsResetAfterARestore restores the database to before a rotation: the secret
+// of the row is refused, and that is no reason to make it the only one.
+func TestNothingIsResetAfterARestore(t *testing.T) {
+	t.Parallel()
+	r := newRotating(t, rotationOptions, "one")
+	var sealed []byte
+	if err := r.pool.QueryRow(t.Context(), `SELECT secret FROM identity`).Scan(&sealed); err != nil {
+		t.Fatal(err)
+	}
+	r.rotate(whenDue, 1)
+	if _, err := r.pool.Exec(t.Context(), `UPDATE identity SET secret = $1, generation = 1, published_generation = 1,
+		client_phase = 'doubted', due_at = $2, lane = 2`, sealed, r.now()); err != nil {
+		t.Fatal(err)
+	}
+	held := false
+	if !eventually(settleWithin, func() bool {
+		return r.pool.QueryRow(t.Context(), `SELECT held_at IS NOT NULL AND lease_until <= clock_timestamp() FROM identity`).Scan(&held) == nil && held
+	}) {
+		t.Errorf("an identity whose row is of before a restore is not held: %s", r.rows())
+	}
+	r.lookAll()
+	r.verdict(t, 1)
+}

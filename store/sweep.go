@@ -115,13 +115,20 @@ func (s *Store) Doubt(ctx context.Context, ids []identity.ID, thing identity.Thi
 	return writing("what is doubted", err)
 }
 
+// One at a time, so that of several that find themselves ahead at once the last
+// sees them all.
+const sqlLockHold = `SELECT pg_advisory_xact_lock($1, hashtext($2))`
+
 const sqlHoldEnvironment = `
 INSERT INTO hold (environment, since)
 SELECT $1, $3 FROM identity WHERE environment = $1 AND ended_at IS NULL AND kind = 'airflow'
-HAVING count(held_at) > $2 * count(*)
+HAVING count(held_at) > $2::float8 * count(*)
 ON CONFLICT DO NOTHING`
 
 func (t *transaction) HoldEnvironment(ctx context.Context, environment identity.EnvironmentName, above float64, now time.Time) error {
+	if _, err := t.tx.Exec(ctx, sqlLockHold, holdLocks, environment); err != nil {
+		return fmt.Errorf("locking the environment's hold: %w", err)
+	}
 	_, err := t.tx.Exec(ctx, sqlHoldEnvironment, environment, above, now)
 	return writing("the environment's hold", err)
 }

@@ -19,8 +19,11 @@ type transaction struct {
 	sealer *Sealer
 }
 
-// spaceLocks keeps the keys of spaces apart from other advisory locks.
-const spaceLocks = 1
+// Advisory locks of spaces and of environments' holds are kept apart by these.
+const (
+	spaceLocks = 1
+	holdLocks  = 2
+)
 
 const sqlLockSpace = `SELECT pg_advisory_xact_lock($1, hashtext($2))`
 
