@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -11,8 +10,6 @@ import (
 	"airflow-identity/identity"
 	"airflow-identity/integration/standin"
 	"airflow-identity/integration/standin/uaa"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // The real program has no clock to move, so its rows are made due.
