@@ -58,14 +58,14 @@ FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1`
 func (s *Store) View(ctx context.Context, id identity.ID) (v identity.View, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
-		v, err = readView(ctx, tx, s.sealer, id, sqlReservationOf, sqlBindingsOf, sqlIdentityInFull)
+		v, err = readView(ctx, tx, s.sealer, id, sqlReservationOf, sqlBindingsOf, "", sqlIdentityInFull)
 		return err
 	})
 	return v, err
 }
 
-// readView reads a view with the three statements given, in one round trip.
-func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, reservation, bindings, whole string) (v identity.View, err error) {
+// readView reads a view with the statements given, in one round trip. lock may be "".
+func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, reservation, bindings, lock, whole string) (v identity.View, err error) {
 	var (
 		batch pgx.Batch
 		row   identityRow
@@ -81,6 +81,9 @@ func readView(ctx context.Context, q querier, sealer *Sealer, id identity.ID, re
 		v.Bindings, err = pgx.CollectRows(rows, scanBinding)
 		return err
 	})
+	if lock != "" {
+		batch.Queue(lock, id)
+	}
 	batch.Queue(whole, id).QueryRow(func(r pgx.Row) error {
 		targets := append(row.targets(), instanceTargets(&v.Instance)...)
 		return r.Scan(append(targets, viewTargets(&v)...)...)

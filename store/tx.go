@@ -95,18 +95,21 @@ func (t *transaction) Identity(ctx context.Context, id identity.ID) (*identity.I
 }
 
 // Each statement of a locked view waits for its lock and then reads the row as
-// it is after that, so together they are as good as one statement.
+// it is after that, so together they are as good as one statement. What stands in no
+// row of the view is read by a statement that begins once the identity is locked: one
+// that has waited for a lock sees its own rows anew, and all others as they were before.
 const (
 	sqlLockReservationOf = `SELECT ` + reservationColumns + ` FROM connection c
 WHERE (c.airflow, c.id) = (SELECT y.airflow, y.connection FROM identity y WHERE y.id = $1) FOR UPDATE`
 	sqlLockBindingsOf = `SELECT ` + bindingColumns + `
 FROM binding b WHERE b.airflow_identity = $1 OR b.client_identity = $1 ORDER BY b.row FOR UPDATE`
-	sqlLockIdentity = `SELECT ` + identityColumns + `, ` + instanceColumns + `, ` + viewColumns + `
-FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1 FOR UPDATE OF y`
+	sqlLockIdentity   = `SELECT FROM identity WHERE id = $1 FOR UPDATE`
+	sqlLockedIdentity = `SELECT ` + identityColumns + `, ` + instanceColumns + `, ` + viewColumns + `
+FROM identity y JOIN instance i ON i.row = y.instance WHERE y.id = $1`
 )
 
 func (t *transaction) View(ctx context.Context, id identity.ID) (*identity.View, error) {
-	v, err := readView(ctx, t.tx, t.sealer, id, sqlLockReservationOf, sqlLockBindingsOf, sqlLockIdentity)
+	v, err := readView(ctx, t.tx, t.sealer, id, sqlLockReservationOf, sqlLockBindingsOf, sqlLockIdentity, sqlLockedIdentity)
 	return &v, err
 }
 
