@@ -183,4 +183,12 @@
 //  6. A connection id has at most one holder, and one that is free says so.
 //  7. Every outcome of a remote call is an event, every change of a binding is
 //     one, and no event, log or error holds a secret.
+//  8. A client has two secrets in a soak only, and its row knows both and when the
+//     former goes; else it has one, and the row no other. The generation of the row
+//     is the one in Airflow. Held rows are excepted.
+//  9. At every moment, not only at rest, UAA accepts the secret that Airflow has, and
+//     each that Airflow had for a soak after the next was published. Once the former
+//     is retired it is refused.
+//  10. Every change of a client's secrets is an event, but for one that was under way
+//     in a broker that died, and every rotation is one.
 package identity
