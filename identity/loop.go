@@ -13,11 +13,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	unhook := context.AfterFunc(ctx, e.stop)
 	defer func() {
 		unhook()
-		if ctx.Err() != nil {
-			e.stop()
-		}
+		e.stop()
 	}()
 	defer e.behind.Close()
+	ctx, end := context.WithCancel(ctx)
+	defer end() // before Close waits, so that a panic is not waited on
 	e.behind.Go(func() { e.keepPurging(ctx) })
 	e.behind.Go(func() { e.keepSweeping(ctx) })
 	l := newLoop(e)

@@ -124,7 +124,7 @@ func killedBind(t *testing.T, point crashPoint, second bool) {
 	if a := victim.bind("i1", "b1", "app-1", nil); a.err == nil {
 		t.Errorf("bind: got %d %s from a process that was to be killed", a.status, a.text)
 	}
-	<-killed
+	awaitKill(t, killed)
 	if !second {
 		victim.start()
 	}
@@ -156,7 +156,7 @@ func killedUnbind(t *testing.T, point crashPoint, second bool) {
 	if a := victim.unbind("i1", "b1"); a.err == nil {
 		t.Errorf("unbind: got %d %s from a process that was to be killed", a.status, a.text)
 	}
-	<-killed
+	awaitKill(t, killed)
 	if !second {
 		victim.start()
 	}
@@ -166,6 +166,16 @@ func killedUnbind(t *testing.T, point crashPoint, second bool) {
 	}
 	w.check()
 	w.nothingLeft()
+}
+
+// awaitKill is needed since a point that was not reached would be waited for without end.
+func awaitKill(t *testing.T, killed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-killed:
+	case <-time.After(settleWithin):
+		t.Fatal("the victim was not killed: nothing was tested")
+	}
 }
 
 // armed arranges for the victim to be killed at a point and tells when it was.

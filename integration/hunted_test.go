@@ -266,10 +266,13 @@ func TestClaimedAtTheStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	patience := identity.Patience{Timeout: time.Second, Quiet: time.Second}
+	environments, closers := w.environments(slog.New(slog.DiscardHandler))
+	for _, end := range closers {
+		defer end()
+	}
 	e, err := identity.NewEngine(identity.Config{
 		Store: claimThenStop{s, cancel}, Broker: "b", Budget: time.Second, SweepPeriod: -1, Logger: slog.New(slog.DiscardHandler),
-		Environments: map[identity.EnvironmentName]identity.Environment{"prod": {Name: "prod", ClientsPatience: patience, ConnectionsPatience: patience}},
+		Environments: environments,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -295,6 +298,38 @@ func (c claimThenStop) Claim(ctx context.Context, environment identity.Environme
 	}
 	return leases, err
 }
+
+// TestPanicOfTheLoop: it ends the process, and is not waited on by what the loop started.
+func TestPanicOfTheLoop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	s, err := store.Open(t.Context(), w.url, w.sealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e, err := identity.NewEngine(identity.Config{Store: panicking{s}, Broker: "b", Budget: time.Second, SweepPeriod: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recovered := make(chan any, 1)
+	go func() {
+		defer func() { recovered <- recover() }()
+		t.Error(e.Run(t.Context()), "in spite of a panic")
+	}()
+	select {
+	case r := <-recovered:
+		if r != "due" {
+			t.Errorf("the loop panicked with %v", r)
+		}
+	case <-time.After(settleWithin):
+		t.Fatal("a panic of the loop is waited on")
+	}
+}
+
+type panicking struct{ identity.Store }
+
+func (panicking) Due(context.Context, []identity.EnvironmentName) ([]identity.Due, error) { panic("due") }
 
 // hang locks rows as somebody does who never comes back, until free is called.
 func (w *world) hang(what string) (free func()) {

@@ -103,7 +103,7 @@ func TestUnbindWhileTheDeadHoldALease(t *testing.T) {
 				want(t, victim.provision("i1", nil), http.StatusCreated, "provision")
 				killed := w.armed(point, between, victim)
 				victim.bind("i1", "b1", "app-1", nil)
-				<-killed
+				awaitKill(t, killed)
 				if a := survivor.unbind("i1", "b1"); a.status == http.StatusAccepted {
 					survivor.pollToTheEnd(t, "i1", "b1", a)
 				} else {
@@ -126,7 +126,7 @@ func TestFinishByDecides(t *testing.T) {
 	killed := make(chan struct{})
 	w.prod().airflow.Faults.Add(bindCalls[4].rule(standin.Fault{Kind: standin.LoseAfter, After: sync.OnceFunc(func() { victim.kill(); close(killed) })}))
 	victim.bind("i1", "b1", "app-1", nil)
-	<-killed
+	awaitKill(t, killed)
 	over := eventually(30*time.Second, func() bool {
 		var is bool
 		return w.pool.QueryRow(context.Background(), `SELECT finish_by < clock_timestamp() FROM binding`).Scan(&is) == nil && is

@@ -204,16 +204,10 @@ type process struct {
 	stop   func()
 }
 
-// broker starts one more broker on the world's rows.
-func (w *world) broker() *process {
+// environments are what a broker sees of the world's remotes; closers end its clients.
+func (w *world) environments(logger *slog.Logger) (map[identity.EnvironmentName]identity.Environment, []func()) {
 	w.t.Helper()
-	s, err := store.Open(w.t.Context(), w.url, w.sealer)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	environments := map[identity.EnvironmentName]identity.Environment{}
-	airflows := map[identity.EnvironmentName]identity.AirflowURL{}
 	var closers []func()
 	// An open breaker would hide most of what the fault tables are about.
 	breaker := remote.Breaker{Failures: -1}
@@ -237,12 +231,23 @@ func (w *world) broker() *process {
 		}
 		closers = append(closers, clients.Close, connections.Close)
 		patience := identity.Patience{Timeout: w.options.timeout, Quiet: w.options.quiet}
-		airflows[name] = identity.AirflowURL(env.airflow.URL())
 		environments[name] = identity.Environment{
-			Name: name, Airflow: airflows[name], Clients: clients, Connections: connections,
+			Name: name, Airflow: identity.AirflowURL(env.airflow.URL()), Clients: clients, Connections: connections,
 			ClientsPatience: patience, ConnectionsPatience: patience,
 		}
 	}
+	return environments, closers
+}
+
+// broker starts one more broker on the world's rows.
+func (w *world) broker() *process {
+	w.t.Helper()
+	s, err := store.Open(w.t.Context(), w.url, w.sealer)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	environments, closers := w.environments(logger)
 	engine, err := identity.NewEngine(identity.Config{
 		Store: s, Broker: s.Broker(), Environments: environments, Budget: w.options.budget,
 		Poll: 50 * time.Millisecond, Logger: logger, Clock: w.now,
@@ -250,6 +255,10 @@ func (w *world) broker() *process {
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	airflows := map[identity.EnvironmentName]identity.AirflowURL{}
+	for name, env := range environments {
+		airflows[name] = env.Airflow
 	}
 	handler, err := broker.New(broker.Config{
 		Catalog: w.catalog(), Engine: engine, Environments: airflows,
