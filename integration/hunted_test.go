@@ -329,7 +329,9 @@ func TestPanicOfTheLoop(t *testing.T) {
 
 type panicking struct{ identity.Store }
 
-func (panicking) Due(context.Context, []identity.EnvironmentName) ([]identity.Due, error) { panic("due") }
+func (panicking) Due(context.Context, []identity.EnvironmentName) ([]identity.Due, error) {
+	panic("due")
+}
 
 // hang locks rows as somebody does who never comes back, until free is called.
 func (w *world) hang(what string) (free func()) {
