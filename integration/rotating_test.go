@@ -31,7 +31,8 @@ const rotationTime = catalog.DefaultRotationPeriod + time.Second
 type rotating struct {
 	*world
 	subjects []*subject
-	// by is the broker that rotates. Its connections to Postgres can be cut.
+	// by is the broker that rotates; database, what its connections to Postgres go
+	// through if it may die.
 	by       *process
 	database *commits
 	died     atomic.Bool
@@ -74,8 +75,20 @@ func newRotating(t *testing.T, o options, names ...string) *rotating {
 	r.options = ordinary
 	r.bindAll(first.platform, names...)
 	first.stop()
-	r.by = r.mortal()
+	r.by = r.next()
 	return r
+}
+
+// next is one more broker. One that may die has short leases, and its connections to
+// Postgres can be cut.
+func (r *rotating) next() *process {
+	r.t.Helper()
+	if r.options.leaseGrace > 0 {
+		return r.mortal()
+	}
+	p := r.broker()
+	r.face = p.platform
+	return p
 }
 
 // bindAll makes the subjects and begins to watch.

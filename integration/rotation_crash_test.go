@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,7 +56,7 @@ func rotationKills() []rotationKill {
 // killOptions: a lease of 5.5 s and a quiet time of 1 s.
 var killOptions = options{timeout: 500 * time.Millisecond, budget: 20 * time.Second}
 
-// killedSoak is the shortest that a plan may have.
+// killedSoak is in real time, since the program's clock is not a test's.
 const killedSoak = time.Second
 
 // TestKillInMidRotation kills the real program with SIGKILL in the middle of a rotation;
@@ -85,17 +84,6 @@ func TestKillInMidRotation(t *testing.T) {
 	t.Logf("rows: %d", rows.Load())
 }
 
-// rotationProgram is the real program with a plan whose soak is short.
-func (w *world) rotationProgram(database string) *program {
-	w.t.Helper()
-	plan := "rotation: {soak: " + killedSoak.String() + "}\n  token_lifetime: {default: 1s, maximum: 1s}\n  default_authorities:"
-	config := strings.Replace(w.configFile(), "default_authorities:", plan, 1)
-	p := newProgram(w.t, w.log, config, w.brokerEnvironment(database)...)
-	p.platform = w.platform(p.url())
-	p.start()
-	return p
-}
-
 // killedRotation gives the number of rows.
 func killedRotation(t *testing.T, kill rotationKill, another bool) int {
 	r := &rotating{world: newWorld(t, killOptions), soak: killedSoak}
@@ -106,11 +94,15 @@ func killedRotation(t *testing.T, kill rotationKill, another bool) int {
 			names = append(names, d.name)
 		}
 	}
-	first := r.rotationProgram(r.url)
+	first := r.broker()
 	r.bindAll(first.platform, names...)
-	first.kill()
+	first.stop()
+	// Less than a plan may have whose tokens live longer: nobody fetches one.
+	if _, err := r.pool.Exec(t.Context(), `UPDATE identity SET soak = $1`, r.soak); err != nil {
+		t.Fatal(err)
+	}
 	between, database := newCommits(t, r.url)
-	victim := r.rotationProgram(database)
+	victim := r.program(database)
 
 	killed := make(chan struct{})
 	die := sync.OnceFunc(func() {
@@ -137,7 +129,7 @@ func killedRotation(t *testing.T, kill rotationKill, another bool) int {
 	awaitKill(t, killed)
 	survivor := victim
 	if another {
-		survivor = r.rotationProgram(r.url)
+		survivor = r.program("")
 	} else {
 		victim.start()
 	}

@@ -334,7 +334,7 @@ var loginOptions = options{timeout: 400 * time.Millisecond, leaseGrace: time.Sec
 // harmedLogins puts every harm on both logins, in one rotation after another, each by a
 // broker that has no tokens yet. It gives the number of cells.
 func harmedLogins(t *testing.T, o order) int {
-	r := newRotating(t, loginOptions, "logins")
+	r := newRotating(t, rotationOptions, "logins")
 	generation := 1
 	for _, h := range harms {
 		r.renewed()
@@ -385,7 +385,7 @@ func dyingLogins(t *testing.T, o order) int {
 // renewed has another broker go on, that has no tokens yet.
 func (r *rotating) renewed() {
 	r.by.stop()
-	r.by = r.mortal()
+	r.by = r.next()
 }
 
 // pair is two calls that go wrong in one rotation.
@@ -623,3 +623,44 @@ func TestNothingIsResetAfterARestore(t *testing.T) {
 	r.lookAll()
 	r.verdict(t, 1)
 }
+
+// TestRetireThatActsLate: a retire that is given up acts as late as it may, or as soon as
+// the next secret was added, whichever comes first. Without quiet it would then take
+// away the one that Airflow has.
+func TestRetireThatActsLate(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []struct {
+		name    string
+		options options
+		dies    bool
+	}{{"in place", rotationOptions, false}, {"another takes over", mortalOptions, true}} {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRotating(t, mode.options, nowInASoak.name)
+			r.advance(rotationTime)
+			r.await("published", sqlNotPublished, 2)
+			s, timeout := r.subjects[0], mode.options.timeout
+			release := make(chan struct{})
+			act := sync.OnceFunc(func() { close(release) })
+			// Quiet lasts two time-outs from when it is given up, or from the end of the
+			// lease, which is grace and one time-out.
+			late := timeout * 18 / 10
+			if mode.dies {
+				late = mode.options.leaseGrace + timeout*5/2
+			}
+			r.prod().uaa.Faults.Add(
+				secretDrop.about(s).rule(standin.Fault{Kind: standin.Slow, Release: release, Before: func() {
+					time.AfterFunc(late, act)
+					if mode.dies {
+						r.die()
+					}
+				}}),
+				secretAdd.about(s).rule(standin.Fault{Kind: standin.Notice, After: act}))
+			generation := r.rotate(nowInASoak, 2)
+			r.verdict(t, generation-1)
+			r.ends()
+		})
+	}
+}
+
+func (c remoteCall) about(s *subject) remoteCall { return rotationCall{remoteCall: c}.of(s) }
