@@ -120,7 +120,8 @@
 //
 // Now and then what UAA and Airflow list is compared with the rows, page by page. A
 // list is no proof, so a sweep mends nothing: it doubts, and the row's own converge
-// looks. A few secrets are tried each time; if one is refused, all are.
+// looks. A few secrets are tried each time; if one is refused, all are. A sweep that
+// is broken off begins anew soon, and still tries all if that was its task.
 //
 // # Quiet
 //

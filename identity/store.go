@@ -40,7 +40,10 @@ type Store interface {
 	// told so has until until to finish it, or to call it again. probeAll: every
 	// secret is to be tried.
 	BeginSweep(ctx context.Context, environment EnvironmentName, now, until time.Time) (begun, probeAll bool, err error)
-	// EndSweep says when the next one is due. renews: this one is not over.
+	// BreakOffSweep says when one that failed is due again. One that was to try every
+	// secret is still to try them.
+	BreakOffSweep(ctx context.Context, environment EnvironmentName, again time.Time, probeAll bool) error
+	// EndSweep says when the next one is due, or until when this one goes on.
 	EndSweep(ctx context.Context, environment EnvironmentName, next time.Time) error
 	// Expected reads identities for comparison: without secrets and bindings, and
 	// those that have ended are left out.

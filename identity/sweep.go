@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -16,6 +17,8 @@ const (
 	// sweepGrace is how long a sweep may take over one page. Then its process is
 	// taken for dead, and another begins anew.
 	sweepGrace = 2 * time.Minute
+	// sweepRetry is when one that failed is begun anew.
+	sweepRetry = 30 * time.Second
 	// sweepPage is how many rows are read at a time.
 	sweepPage = 500
 )
@@ -49,7 +52,9 @@ func (e *Engine) sweepIfDue(ctx context.Context, env Environment) error {
 	}
 	s := sweep{Engine: e, env: env, began: now}
 	if err := s.run(ctx, probeAll); err != nil {
-		return err // it is due again once its grace is over
+		ctx, cancel := detached(ctx, e.LeaseGrace)
+		defer cancel()
+		return errors.Join(err, e.Store.BreakOffSweep(ctx, env.Name, e.Clock().Add(sweepRetry), probeAll))
 	}
 	return e.Store.EndSweep(ctx, env.Name, now.Add(e.SweepPeriod))
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"airflow-identity/identity"
@@ -103,32 +102,6 @@ type checker struct {
 	identities map[identity.ID]identityRow
 	bindings   []bindingRow
 	events     map[string]int // how many: "identity action outcome", "binding/action/outcome"
-}
-
-// losses are what the checker cannot know: what a test took away behind everybody's
-// back, so that it may be made again, and how many brokers died with a call under
-// way, whose outcome nobody lived to tell of.
-type losses struct {
-	mu          sync.Mutex
-	clients     map[string]int
-	connections map[string]int
-	deaths      int
-}
-
-func (l *losses) broker() { l.note(func() { l.deaths++ }) }
-
-func (l *losses) dead() (n int) {
-	l.note(func() { n = l.deaths })
-	return n
-}
-
-func (l *losses) note(change func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.clients == nil {
-		l.clients, l.connections = map[string]int{}, map[string]int{}
-	}
-	change()
 }
 
 type identityRow struct {
@@ -338,20 +311,18 @@ func (c *checker) nothingTwice() {
 		}
 		held[row.Environment][row.Connection]++
 	}
-	c.w.lost.mu.Lock()
 	for name, env := range c.w.envs {
 		for id, n := range env.uaa.Creates() {
-			if lost := c.w.lost.clients[id]; n > 1+lost {
-				c.report(4, "client %s was made %d times, and lost %d times", id, n, lost)
+			if n > 1 {
+				c.report(4, "client %s was made %d times", id, n)
 			}
 		}
 		for id, n := range env.airflow.Creates() {
-			if lost := c.w.lost.connections[id]; n > held[name][id]+lost {
-				c.report(4, "connection %s was posted %d times by %d identities, and lost %d times", id, n, held[name][id], lost)
+			if n > held[name][id] {
+				c.report(4, "connection %s was posted %d times by %d identities", id, n, held[name][id])
 			}
 		}
 	}
-	c.w.lost.mu.Unlock()
 	live := map[string]int{}
 	for _, b := range c.bindings {
 		if b.live() {
@@ -519,7 +490,7 @@ func (c *checker) secretsAreAsTheRow() {
 func (c *checker) rotatedIsAnEvent() {
 	overtaken := strings.Count(c.w.log.String(), `"msg":"handing an identity over"`)
 	outcomes := func(id identity.ID, actions ...string) int {
-		n := c.w.lost.dead() + overtaken
+		n := int(c.w.deaths.Load()) + overtaken
 		for event, count := range c.events {
 			for _, action := range actions {
 				if strings.HasPrefix(event, string(id)+" "+action+" ") {

@@ -694,6 +694,33 @@ func TestUAARestoredFromYesterday(t *testing.T) {
 	o.unbindAll(p.platform, all...)
 }
 
+// TestBrokenOffSweepIsFinished: UAA fails while every secret is to be tried, which is
+// still to be done then.
+func TestBrokenOffSweepIsFinished(t *testing.T) {
+	t.Parallel()
+	o := newWorld(t, patient).operator()
+	p := o.broker()
+	all := o.bound(p.platform, 14) // more than a sweep tries that suspects nothing
+	for _, s := range all {
+		if _, err := o.prod().uaa.SetSecrets(s.client, "somebody-else-s-secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, over := refusing(o.prod().uaa.Faults, "GET /oauth/clients", nil)
+	if _, err := o.pool.Exec(t.Context(), `UPDATE sweep SET due_at = 'epoch', probe_all = true`); err != nil {
+		t.Fatal(err)
+	}
+	o.awaits("a sweep is broken off", func() bool { return strings.Contains(o.log.String(), "a sweep was broken off") })
+	over()
+	o.advance(time.Minute)
+	for _, s := range all {
+		o.awaits("Airflow's secret is granted again", s.accepted)
+	}
+	o.rests()
+	o.check()
+	o.unbindAll(p.platform, all...)
+}
+
 // TestAirflowMadeAnewIsFilled: somebody has set Airflow's database up again.
 func TestAirflowMadeAnewIsFilled(t *testing.T) {
 	t.Parallel()

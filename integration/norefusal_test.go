@@ -559,7 +559,7 @@ func (s *soakRun) keepKilling(ctx context.Context) {
 			return
 		}
 		s.dies.kill()
-		s.lost.broker()
+		s.deaths.Add(1)
 		killed := time.Now()
 		orphans := s.orphans()
 		left := slices.Clone(orphans)

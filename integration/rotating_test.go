@@ -140,7 +140,7 @@ func (r *rotating) mortal() *process {
 
 // die abandons what the broker has under way, as a process that is killed does.
 func (r *rotating) die() {
-	r.lost.broker()
+	r.deaths.Add(1)
 	r.database.close()
 	r.by.stop()
 	r.died.Store(true)

@@ -106,7 +106,7 @@ func killedRotation(t *testing.T, kill rotationKill, another bool) int {
 
 	killed := make(chan struct{})
 	die := sync.OnceFunc(func() {
-		r.lost.broker()
+		r.deaths.Add(1)
 		victim.kill()
 		close(killed)
 	})

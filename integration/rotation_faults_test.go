@@ -372,7 +372,7 @@ func dyingLogins(t *testing.T, o order) int {
 			}
 			r.prod().faults(c.system).Add(c.rule(fault))
 			generation = r.rotate(o, generation)
-			if dead++; r.lost.dead() != dead {
+			if dead++; int(r.deaths.Load()) != dead {
 				t.Fatalf("%s: nobody died at %s", d.name, c.name)
 			}
 		}

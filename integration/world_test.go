@@ -79,7 +79,7 @@ type world struct {
 	log     *safeBuffer
 	leaks   *leaks
 	foreign map[identity.EnvironmentName][]airflow.Connection
-	lost    losses       // what was taken away, and what nobody lived to tell of
+	deaths  atomic.Int64 // brokers that died with a call under way, whose outcome nobody lived to tell of
 	ahead   atomic.Int64 // how far the engines' clock is ahead, in nanoseconds
 }
 

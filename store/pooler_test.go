@@ -48,6 +48,9 @@ func TestNothingIsPreparedForAPooler(t *testing.T) {
 	if _, _, err := s.BeginSweep(t.Context(), "prod", noon, noon); err != nil {
 		t.Error(err)
 	}
+	if err := s.BreakOffSweep(t.Context(), "prod", noon, false); err != nil {
+		t.Error(err)
+	}
 	if err := s.EndSweep(t.Context(), "prod", noon); err != nil {
 		t.Error(err)
 	}

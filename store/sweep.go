@@ -37,6 +37,14 @@ func (s *Store) EndSweep(ctx context.Context, environment identity.EnvironmentNa
 	return writing("the sweep", err)
 }
 
+const sqlBreakOffSweep = `UPDATE sweep SET due_at = $2, probe_all = probe_all OR $3 WHERE environment = $1`
+
+// BreakOffSweep says when a sweep that failed is due again.
+func (s *Store) BreakOffSweep(ctx context.Context, environment identity.EnvironmentName, again time.Time, probeAll bool) error {
+	_, err := s.pool.Exec(ctx, sqlBreakOffSweep, environment, again, probeAll)
+	return writing("the sweep", err)
+}
+
 const sqlSuspect = `
 INSERT INTO sweep AS s (environment, due_at, probe_all) VALUES ($1, $2, true)
 ON CONFLICT (environment) DO UPDATE SET due_at = $2, probe_all = true
