@@ -10,15 +10,19 @@ import (
 )
 
 // refusal reads an answer that is not the success hoped for, and decides whether
-// it is Airflow's own: an object with a detail. A path that is not there is
-// answered by "Not Found" or by an error without a detail; neither says anything
-// about a connection.
+// it is Airflow's own: an object with a detail, which is null at times where there
+// is a title. A path that is not there is answered by "Not Found", as detail or as
+// title, or by an error without a detail; none says anything about a connection.
 func refusal(a remote.Answer) *remote.Error {
 	var body struct {
+		Title  string          `json:"title"`
 		Detail json.RawMessage `json:"detail"`
 	}
 	readable := a.JSON(&body) == nil && len(body.Detail) > 0
 	code, description := words(body.Detail)
+	if code == "" {
+		code = body.Title
+	}
 
 	own := false
 	switch {
@@ -26,7 +30,7 @@ func refusal(a remote.Answer) *remote.Error {
 	case a.NeverCarriedOut():
 		own = true
 	case a.Status == http.StatusNotFound:
-		own = readable && description != "" && description != "Not Found"
+		own = readable && description != "" && description != "Not Found" && (body.Title == "" || body.Title == titleMissing)
 	default:
 		own = readable
 	}
@@ -40,7 +44,7 @@ func refusal(a remote.Answer) *remote.Error {
 // Every success of a call that we make is an object, or nothing.
 func own(a remote.Answer) bool {
 	if a.Status >= 300 {
-		return refusal(a).Own
+		return refusal(a).Own || isRemovedV1(a)
 	}
 	var body map[string]json.RawMessage
 	return !a.FromRouter() && (a.Status == http.StatusNoContent || a.JSON(&body) == nil)

@@ -654,7 +654,10 @@ func TestNothingTellsTheSecret(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	good := airflow.Config{URL: "https://airflow", Username: "x", Password: remote.Fixed(identity.SecretFrom("x")), Timeout: time.Second}
+	good := airflow.Config{URL: "https://airflow", Login: airflow.Password{Username: "x", Password: fixed("x")}, Timeout: time.Second}
+	as := func(login airflow.Login) func(*airflow.Config) {
+		return func(c *airflow.Config) { c.Login = login }
+	}
 	tests := []struct {
 		name   string
 		change func(*airflow.Config)
@@ -662,8 +665,18 @@ func TestConfigIsChecked(t *testing.T) {
 	}{
 		{"nothing wrong", func(*airflow.Config) {}, ""},
 		{"no address", func(c *airflow.Config) { c.URL = "" }, "airflow: url"},
-		{"nobody", func(c *airflow.Config) { c.Username = "" }, "username"},
-		{"no password", func(c *airflow.Config) { c.Password = nil }, "password"},
+		{"no login", as(nil), "login"},
+		{"nobody", as(airflow.Password{Password: fixed("x")}), "username"},
+		{"no password", as(airflow.Password{Username: "x"}), "password"},
+		{"basic of nobody", as(airflow.Basic{Password: fixed("x")}), "username"},
+		{"basic with a colon", as(airflow.Basic{Username: "a:b", Password: fixed("x")}), "colon"},
+		{"no token", as(airflow.Token{}), "token"},
+		{"a client without a secret", as(airflow.Keycloak{ClientID: "x"}), "client_secret"},
+		{"no token_url", as(airflow.ClientCredentials{ClientID: "x", ClientSecret: fixed("x")}), "token_url"},
+		{"a token_url that is none", as(airflow.ClientCredentials{TokenURL: "x", ClientID: "x", ClientSecret: fixed("x")}), "token_url"},
+		{"no command", as(airflow.Exec{}), "command"},
+		{"an API that is none", func(c *airflow.Config) { c.API = "v3" }, `"v3"`},
+		{"a login of the other API", func(c *airflow.Config) { c.API = airflow.V1 }, "of v2, not of v1"},
 		{"no time-out", func(c *airflow.Config) { c.Timeout = 0 }, "time-out"},
 		{"less than no rate", func(c *airflow.Config) { c.Limits.PerSecond = -1 }, "airflow: limits"},
 		{"a CA that is none", func(c *airflow.Config) { c.CA = []byte("x") }, "PEM"},

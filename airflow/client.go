@@ -2,7 +2,6 @@ package airflow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,10 +15,11 @@ type Config struct {
 	// URL is Airflow's base URL, perhaps with a path: what stands before
 	// /api/v2 and /auth/token.
 	URL string
-	// Username and Password are those of a user that may read, create, edit and
-	// delete connections: the role Op, or better.
-	Username string
-	Password remote.Credential
+	// API is the version of its REST API; "" means Auto.
+	API API
+	// Login is how we prove who we are: a user that may read, create, edit and
+	// delete connections, which is the role Op, or better.
+	Login Login
 	// CA holds PEM certificates that are trusted beside the system's own roots.
 	CA []byte
 	// Timeout bounds one method of the client, with everything it sends.
@@ -36,11 +36,11 @@ type Config struct {
 
 // Client is one environment's Airflow. It implements identity.Connections.
 type Client struct {
-	config  Config
 	url     string
-	dialect dialect
+	tongue  *tongue
 	system  *remote.System
 	session *remote.Session
+	issuer  *remote.System // of tokens, where that is not Airflow itself; or nil
 }
 
 var _ identity.Connections = (*Client)(nil)
@@ -51,24 +51,43 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("airflow: url: %w", err)
 	}
-	if config.Username == "" || config.Password == nil {
-		return nil, errors.New("airflow: username and password are needed")
+	api, err := config.api()
+	if err != nil {
+		return nil, fmt.Errorf("airflow: %w", err)
 	}
-	system, err := remote.New(remote.Config{
-		Name: "airflow", CA: config.CA, Timeout: config.Timeout, Limits: config.Limits, Breaker: config.Breaker,
-		Own: own, Clock: config.Clock, Logger: config.Logger,
-	})
+	c := &Client{url: base.String(), tongue: newTongue(api)}
+	c.system, err = config.system("airflow", own)
 	if err != nil {
 		return nil, err
 	}
-
-	c := &Client{config: config, url: base.String(), dialect: v2, system: system}
-	c.session = remote.NewSession(system, c.login, c.tokenRefused)
+	fetch, err := config.Login.begin(config, c)
+	if err != nil {
+		return nil, fmt.Errorf("airflow: %w", err)
+	}
+	c.session = remote.NewSession(c.system, fetch, c.loginRefused)
 	return c, nil
 }
 
+func (c Config) system(name string, own func(remote.Answer) bool) (*remote.System, error) {
+	return remote.New(remote.Config{
+		Name: name, CA: c.CA, Timeout: c.Timeout, Limits: c.Limits, Breaker: c.Breaker,
+		Own: own, Clock: c.Clock, Logger: c.Logger,
+	})
+}
+
 // Close ends what is idle. Calls under way end within their time-out.
-func (c *Client) Close() { c.system.Close() }
+func (c *Client) Close() {
+	c.system.Close()
+	if c.issuer != nil {
+		c.issuer.Close()
+	}
+}
 
 // Available tells why Airflow would not be called now. See identity.Connections.
-func (c *Client) Available(context.Context) error { return c.system.Available() }
+// Whoever gives us tokens matters only while we have none.
+func (c *Client) Available(context.Context) error {
+	if err := c.system.Available(); err != nil || c.issuer == nil || c.session.LoggedIn() {
+		return err
+	}
+	return c.issuer.Available()
+}

@@ -60,19 +60,18 @@ func (c *Client) Put(ctx context.Context, connection identity.Connection, secret
 		return identity.Rejected, fmt.Errorf("posting connection %s: not sent: %w", id, err)
 	}
 
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callPost, Method: http.MethodPost, URL: c.url + c.dialect.connections,
-		Header: jsonHeader(), Body: body, Secrets: []identity.Secret{secret},
-	})
+	answer, d, err := c.do(ctx, remote.Request{
+		Call: callPost, Method: http.MethodPost, Body: body, Secrets: []identity.Secret{secret},
+	}, func(d *dialect) string { return d.connections })
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("posting connection %s: %w", id, err)
 	}
-	if answer.Status == c.dialect.created {
+	if answer.Status == d.created {
 		return written(answer, connection, "posting")
 	}
 
-	outcome, refused := c.refused(answer)
-	if refused.Own && refused.Status == http.StatusConflict {
+	outcome, refused := d.refused(answer)
+	if outcome == identity.Rejected && refused.Status == http.StatusConflict {
 		outcome = identity.Exists
 	}
 	return outcome, fmt.Errorf("posting connection %s: %w", id, refused)
@@ -89,9 +88,8 @@ func (c *Client) Read(ctx context.Context, connection identity.Connection) (gene
 
 // get reads what is there under an id, whosever it is: Done, or NotThere.
 func (c *Client) get(ctx context.Context, id identity.ConnectionID) (shown, identity.Outcome, error) {
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callGet, Method: http.MethodGet, URL: c.url + c.dialect.connection(id), Header: jsonHeader(),
-	})
+	answer, d, err := c.do(ctx, remote.Request{Call: callGet, Method: http.MethodGet},
+		func(d *dialect) string { return d.connection(id) })
 	if err != nil {
 		return shown{}, remote.OutcomeOf(err), fmt.Errorf("reading connection %s: %w", id, err)
 	}
@@ -102,7 +100,7 @@ func (c *Client) get(ctx context.Context, id identity.ConnectionID) (shown, iden
 		}
 		return there, identity.Done, nil
 	}
-	outcome, err := c.notThereOr(answer, "reading", id)
+	outcome, err := d.notThereOr(answer, "reading", id)
 	return shown{}, outcome, err
 }
 
@@ -142,17 +140,16 @@ func (c *Client) Update(ctx context.Context, connection identity.Connection, sec
 
 func (c *Client) patch(ctx context.Context, connection identity.Connection, secret identity.Secret, body []byte) (identity.Outcome, error) {
 	id := connection.Marker.Connection
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callPatch, Method: http.MethodPatch, URL: c.url + c.dialect.connection(id) + "?" + c.dialect.mask(ours),
-		Header: jsonHeader(), Body: body, Secrets: []identity.Secret{secret},
-	})
+	answer, d, err := c.do(ctx, remote.Request{
+		Call: callPatch, Method: http.MethodPatch, Body: body, Secrets: []identity.Secret{secret},
+	}, func(d *dialect) string { return d.connection(id) + "?" + d.mask(ours) })
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("patching connection %s: %w", id, err)
 	}
 	if answer.Status == http.StatusOK {
 		return written(answer, connection, "patching")
 	}
-	return c.notThereOr(answer, "patching", id)
+	return d.notThereOr(answer, "patching", id)
 }
 
 // written reads the connection that a 2xx holds. It must have the description that
@@ -193,32 +190,38 @@ func (c *Client) Remove(ctx context.Context, marker identity.Marker) (identity.O
 }
 
 func (c *Client) delete(ctx context.Context, id identity.ConnectionID) (identity.Outcome, error) {
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callDelete, Method: http.MethodDelete, URL: c.url + c.dialect.connection(id), Header: jsonHeader(),
-	})
+	answer, d, err := c.do(ctx, remote.Request{Call: callDelete, Method: http.MethodDelete},
+		func(d *dialect) string { return d.connection(id) })
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("deleting connection %s: %w", id, err)
 	}
 	if answer.Status == http.StatusNoContent {
 		return identity.Done, nil
 	}
-	return c.notThereOr(answer, "deleting", id)
+	return d.notThereOr(answer, "deleting", id)
 }
 
 // notThereOr reads the refusal of a call on one connection.
-func (c *Client) notThereOr(answer remote.Answer, doing string, id identity.ConnectionID) (identity.Outcome, error) {
-	outcome, refused := c.refused(answer)
-	if refused.Own && refused.Status == http.StatusNotFound {
+func (d *dialect) notThereOr(answer remote.Answer, doing string, id identity.ConnectionID) (identity.Outcome, error) {
+	outcome, refused := d.refused(answer)
+	if outcome == identity.Rejected && refused.Status == http.StatusNotFound {
 		return identity.NotThere, nil
 	}
 	return outcome, fmt.Errorf("%s connection %s: %w", doing, id, refused)
 }
 
 // refused reads a refusal. One of our login that a new login did not mend is
-// about us, in whatever status the dialect says it, so it may pass.
-func (c *Client) refused(answer remote.Answer) (identity.Outcome, *remote.Error) {
+// about us, in whatever status the dialect says it, so it may pass; and so may one
+// that says of the whole API that it is gone.
+func (d *dialect) refused(answer remote.Answer) (identity.Outcome, *remote.Error) {
+	if d.removed(answer) {
+		return identity.Later, answer.Refused(true, "", "there is no API "+string(d.api)+" any more: Airflow was upgraded")
+	}
 	refused := refusal(answer)
-	if refused.Own && c.dialect.refuses(refused.Status, refused.Description) {
+	if refused.Own && d.refuses(refused.Status, refused.Description) {
+		if refused.Description == "" {
+			refused.Description = d.unsaid
+		}
 		return identity.Later, refused
 	}
 	return refused.Outcome(), refused

@@ -47,15 +47,13 @@ func (c *Client) List(ctx context.Context, page func([]identity.FoundConnection)
 }
 
 func (c *Client) listFrom(ctx context.Context, offset int) (rows []shown, total int, err error) {
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callList, Method: http.MethodGet, URL: c.url + c.dialect.connections + "?" + c.dialect.page(offset),
-		Header: jsonHeader(),
-	})
+	answer, d, err := c.do(ctx, remote.Request{Call: callList, Method: http.MethodGet},
+		func(d *dialect) string { return d.connections + "?" + d.page(offset) })
 	if err != nil {
 		return nil, 0, err
 	}
 	if answer.Status != http.StatusOK {
-		_, refused := c.refused(answer)
+		_, refused := d.refused(answer)
 		return nil, 0, refused
 	}
 	rows, total, err = readPage(answer)

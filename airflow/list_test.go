@@ -26,75 +26,77 @@ func listed(client *airflow.Client) (found []identity.FoundConnection, pages int
 
 func TestListTellsWhatConcernsUs(t *testing.T) {
 	t.Parallel()
-	theirs := marker
-	theirs.Broker = "another"
-	ofAnother := func(id identity.ConnectionID) string {
-		m := marker
-		m.Connection = id
-		return m.String()
-	}
-	port := 443
-	registered := standinairflow.Connection{
-		ConnectionID: "acme_orders", ConnType: "http", Description: orders.Describe(), Host: orders.Host,
-		Login: string(orders.Login), Password: secret.Reveal(),
-	}
-	as := func(change func(*standinairflow.Connection)) standinairflow.Connection {
-		c := registered
-		change(&c)
-		return c
-	}
-	want := identity.FoundConnection{Connection: orders, Marked: true, Plain: true}
-	wanted := func(change func(*identity.FoundConnection)) []identity.FoundConnection {
-		f := want
-		change(&f)
-		return []identity.FoundConnection{f}
-	}
-	tests := []struct {
-		name  string
-		there standinairflow.Connection
-		want  []identity.FoundConnection
-	}{
-		{"as it was registered", registered, wanted(func(*identity.FoundConnection) {})},
-		{"edited", as(func(c *standinairflow.Connection) { c.Host, c.Login = "https://evil.example.com", "somebody" }),
-			wanted(func(f *identity.FoundConnection) { f.Host, f.Login = "https://evil.example.com", "somebody" })},
-		{"with another sentence", as(func(c *standinairflow.Connection) { c.Description = "Mine. " + marker.String() }),
-			wanted(func(f *identity.FoundConnection) { f.Description = "Mine." })},
-		{"with no sentence", as(func(c *standinairflow.Connection) { c.Description = marker.String() }),
-			wanted(func(f *identity.FoundConnection) { f.Description = marker.String() })},
-		{"with a blank after the marker", as(func(c *standinairflow.Connection) { c.Description += " " }),
-			wanted(func(f *identity.FoundConnection) { f.Description = orders.Describe() + " " })},
-		{"of another broker", as(func(c *standinairflow.Connection) { c.Description = orders.Description + " " + theirs.String() }),
-			wanted(func(f *identity.FoundConnection) { f.Marker = theirs })},
-		{"of another type", as(func(c *standinairflow.Connection) { c.ConnType = "generic" }),
-			wanted(func(f *identity.FoundConnection) { f.Plain = false })},
-		{"with a port", as(func(c *standinairflow.Connection) { c.Port = &port }),
-			wanted(func(f *identity.FoundConnection) { f.Plain = false })},
-		{"with a schema", as(func(c *standinairflow.Connection) { c.Schema = "https" }),
-			wanted(func(f *identity.FoundConnection) { f.Plain = false })},
-		{"without a marker, with a login of ours", as(func(c *standinairflow.Connection) { c.Description = "Mine." }),
-			wanted(func(f *identity.FoundConnection) {
-				f.Marker, f.Marked, f.Description = identity.Marker{Connection: "acme_orders"}, false, "Mine."
-			})},
-		{"with the marker of another connection", as(func(c *standinairflow.Connection) { c.Description = ofAnother("acme_billing") }),
-			wanted(func(f *identity.FoundConnection) {
-				f.Marker, f.Marked, f.Description = identity.Marker{Connection: "acme_orders"}, false, ofAnother("acme_billing")
-			})},
-		{"a stranger's", as(func(c *standinairflow.Connection) { c.Description, c.Login = "", "uafi-1" }), nil},
-		{"with nothing but a type", standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http"}, nil},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server := startAirflow(t, standinairflow.Config{})
-			server.PutConnection(test.there)
+	overBoth(t, func(t *testing.T, d dialect) {
+		theirs := marker
+		theirs.Broker = "another"
+		ofAnother := func(id identity.ConnectionID) string {
+			m := marker
+			m.Connection = id
+			return m.String()
+		}
+		port := 443
+		registered := standinairflow.Connection{
+			ConnectionID: "acme_orders", ConnType: "http", Description: orders.Describe(), Host: orders.Host,
+			Login: string(orders.Login), Password: secret.Reveal(),
+		}
+		as := func(change func(*standinairflow.Connection)) standinairflow.Connection {
+			c := registered
+			change(&c)
+			return c
+		}
+		want := identity.FoundConnection{Connection: orders, Marked: true, Plain: true}
+		wanted := func(change func(*identity.FoundConnection)) []identity.FoundConnection {
+			f := want
+			change(&f)
+			return []identity.FoundConnection{f}
+		}
+		tests := []struct {
+			name  string
+			there standinairflow.Connection
+			want  []identity.FoundConnection
+		}{
+			{"as it was registered", registered, wanted(func(*identity.FoundConnection) {})},
+			{"edited", as(func(c *standinairflow.Connection) { c.Host, c.Login = "https://evil.example.com", "somebody" }),
+				wanted(func(f *identity.FoundConnection) { f.Host, f.Login = "https://evil.example.com", "somebody" })},
+			{"with another sentence", as(func(c *standinairflow.Connection) { c.Description = "Mine. " + marker.String() }),
+				wanted(func(f *identity.FoundConnection) { f.Description = "Mine." })},
+			{"with no sentence", as(func(c *standinairflow.Connection) { c.Description = marker.String() }),
+				wanted(func(f *identity.FoundConnection) { f.Description = marker.String() })},
+			{"with a blank after the marker", as(func(c *standinairflow.Connection) { c.Description += " " }),
+				wanted(func(f *identity.FoundConnection) { f.Description = orders.Describe() + " " })},
+			{"of another broker", as(func(c *standinairflow.Connection) { c.Description = orders.Description + " " + theirs.String() }),
+				wanted(func(f *identity.FoundConnection) { f.Marker = theirs })},
+			{"of another type", as(func(c *standinairflow.Connection) { c.ConnType = "generic" }),
+				wanted(func(f *identity.FoundConnection) { f.Plain = false })},
+			{"with a port", as(func(c *standinairflow.Connection) { c.Port = &port }),
+				wanted(func(f *identity.FoundConnection) { f.Plain = false })},
+			{"with a schema", as(func(c *standinairflow.Connection) { c.Schema = "https" }),
+				wanted(func(f *identity.FoundConnection) { f.Plain = false })},
+			{"without a marker, with a login of ours", as(func(c *standinairflow.Connection) { c.Description = "Mine." }),
+				wanted(func(f *identity.FoundConnection) {
+					f.Marker, f.Marked, f.Description = identity.Marker{Connection: "acme_orders"}, false, "Mine."
+				})},
+			{"with the marker of another connection", as(func(c *standinairflow.Connection) { c.Description = ofAnother("acme_billing") }),
+				wanted(func(f *identity.FoundConnection) {
+					f.Marker, f.Marked, f.Description = identity.Marker{Connection: "acme_orders"}, false, ofAnother("acme_billing")
+				})},
+			{"a stranger's", as(func(c *standinairflow.Connection) { c.Description, c.Login = "", "uafi-1" }), nil},
+			{"with nothing but a type", standinairflow.Connection{ConnectionID: "acme_orders", ConnType: "http"}, nil},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				server := d.start(t, standinairflow.Config{})
+				server.PutConnection(test.there)
 
-			found, pages, err := listed(newClient(t, airflow.Config{URL: server.URL()}))
+				found, pages, err := listed(d.client(t, airflow.Config{URL: server.URL()}))
 
-			if err != nil || pages != 1 || !slices.Equal(found, test.want) {
-				t.Errorf("got  %+v, %d pages, %v\nwant %+v, 1 page", found, pages, err, test.want)
-			}
-		})
-	}
+				if err != nil || pages != 1 || !slices.Equal(found, test.want) {
+					t.Errorf("got  %+v, %d pages, %v\nwant %+v, 1 page", found, pages, err, test.want)
+				}
+			})
+		}
+	})
 }
 
 // What a hook would heed in extra, as Airflow shows it: with stars for a proxy.
@@ -162,101 +164,109 @@ func ids(found []identity.FoundConnection) (ids []string) {
 
 func TestListReadsEveryPage(t *testing.T) {
 	t.Parallel()
-	for n, wantPages := range map[int]int{0: 1, 1: 1, 100: 1, 101: 2, 250: 3} {
-		server := startAirflow(t, standinairflow.Config{})
-		fill(server, n)
-		found, pages, err := listed(newClient(t, airflow.Config{URL: server.URL()}))
-		if err != nil || pages != wantPages || len(found) != (n+2)/3 || !slices.IsSorted(ids(found)) {
-			t.Errorf("%d connections: got %v in %d pages, %v; want %d of them in %d", n, ids(found), pages, err, (n+2)/3, wantPages)
+	overBoth(t, func(t *testing.T, d dialect) {
+		for n, wantPages := range map[int]int{0: 1, 1: 1, 100: 1, 101: 2, 250: 3} {
+			server := d.start(t, standinairflow.Config{})
+			fill(server, n)
+			found, pages, err := listed(d.client(t, airflow.Config{URL: server.URL()}))
+			if err != nil || pages != wantPages || len(found) != (n+2)/3 || !slices.IsSorted(ids(found)) {
+				t.Errorf("%d connections: got %v in %d pages, %v; want %d of them in %d", n, ids(found), pages, err, (n+2)/3, wantPages)
+			}
 		}
-	}
+	})
 }
 
 // A page must fit into what is read of an answer.
 func TestListOfLongConnections(t *testing.T) {
 	t.Parallel()
-	server := startAirflow(t, standinairflow.Config{})
-	for i := range 100 {
-		server.PutConnection(standinairflow.Connection{
-			ConnectionID: fmt.Sprintf("c%03d", i), ConnType: "http", Login: "afi-x",
-			Description: strings.Repeat("d", 2<<10), Extra: `{"key": "` + strings.Repeat("e", 4<<10) + `"}`,
-		})
-	}
-	found, pages, err := listed(newClient(t, airflow.Config{URL: server.URL()}))
-	if err != nil || pages != 1 || len(found) != 100 {
-		t.Errorf("got %d in %d pages, %v; want 100 in 1", len(found), pages, err)
-	}
+	overBoth(t, func(t *testing.T, d dialect) {
+		server := d.start(t, standinairflow.Config{})
+		for i := range 100 {
+			server.PutConnection(standinairflow.Connection{
+				ConnectionID: fmt.Sprintf("c%03d", i), ConnType: "http", Login: "afi-x",
+				Description: strings.Repeat("d", 2<<10), Extra: `{"key": "` + strings.Repeat("e", 4<<10) + `"}`,
+			})
+		}
+		found, pages, err := listed(d.client(t, airflow.Config{URL: server.URL()}))
+		if err != nil || pages != 1 || len(found) != 100 {
+			t.Errorf("got %d in %d pages, %v; want 100 in 1", len(found), pages, err)
+		}
+	})
 }
 
 func TestListEndsWhenItIsToldTo(t *testing.T) {
 	t.Parallel()
-	server := startAirflow(t, standinairflow.Config{})
-	fill(server, 250)
-	enough := errors.New("enough")
-	pages := 0
+	overBoth(t, func(t *testing.T, d dialect) {
+		server := d.start(t, standinairflow.Config{})
+		fill(server, 250)
+		enough := errors.New("enough")
+		pages := 0
 
-	err := newClient(t, airflow.Config{URL: server.URL()}).List(background, func([]identity.FoundConnection) error {
-		pages++
-		return enough
+		err := d.client(t, airflow.Config{URL: server.URL()}).List(background, func([]identity.FoundConnection) error {
+			pages++
+			return enough
+		})
+
+		if err != enough || pages != 1 {
+			t.Errorf("got %v after %d pages, want the page's own error after 1", err, pages)
+		}
 	})
-
-	if err != enough || pages != 1 {
-		t.Errorf("got %v after %d pages, want the page's own error after 1", err, pages)
-	}
 }
 
 func TestListWhileOthersWrite(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		write func(*standinairflow.Server)
-		once  bool // c102, which is on the second page, is still found
-		twice bool // c099, the last of the first page, comes twice
-	}{
-		{"one before is deleted", func(s *standinairflow.Server) { s.RemoveConnection("c000") }, true, false},
-		{"three before are deleted", func(s *standinairflow.Server) {
-			for _, id := range []string{"c000", "c001", "c002"} {
-				s.RemoveConnection(id)
-			}
-		}, false, false},
-		{"one before is made", func(s *standinairflow.Server) {
-			s.PutConnection(standinairflow.Connection{ConnectionID: "a", ConnType: "http"})
-		}, true, true},
-		{"all are deleted", func(s *standinairflow.Server) {
-			for _, id := range s.ConnectionIDs() {
-				s.RemoveConnection(id)
-			}
-		}, false, false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server := startAirflow(t, standinairflow.Config{})
-			fill(server, 200)
-			var found []identity.FoundConnection
-			pages := 0
-
-			err := newClient(t, airflow.Config{URL: server.URL()}).List(background, func(page []identity.FoundConnection) error {
-				found, pages = append(found, page...), pages+1
-				if pages == 1 {
-					test.write(server)
+	overBoth(t, func(t *testing.T, d dialect) {
+		tests := []struct {
+			name  string
+			write func(*standinairflow.Server)
+			once  bool // c102, which is on the second page, is still found
+			twice bool // c099, the last of the first page, comes twice
+		}{
+			{"one before is deleted", func(s *standinairflow.Server) { s.RemoveConnection("c000") }, true, false},
+			{"three before are deleted", func(s *standinairflow.Server) {
+				for _, id := range []string{"c000", "c001", "c002"} {
+					s.RemoveConnection(id)
 				}
-				return nil
-			})
+			}, false, false},
+			{"one before is made", func(s *standinairflow.Server) {
+				s.PutConnection(standinairflow.Connection{ConnectionID: "a", ConnType: "http"})
+			}, true, true},
+			{"all are deleted", func(s *standinairflow.Server) {
+				for _, id := range s.ConnectionIDs() {
+					s.RemoveConnection(id)
+				}
+			}, false, false},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				server := d.start(t, standinairflow.Config{})
+				fill(server, 200)
+				var found []identity.FoundConnection
+				pages := 0
 
-			count := func(id string) (n int) {
-				for _, f := range ids(found) {
-					if f == id {
-						n++
+				err := d.client(t, airflow.Config{URL: server.URL()}).List(background, func(page []identity.FoundConnection) error {
+					found, pages = append(found, page...), pages+1
+					if pages == 1 {
+						test.write(server)
 					}
+					return nil
+				})
+
+				count := func(id string) (n int) {
+					for _, f := range ids(found) {
+						if f == id {
+							n++
+						}
+					}
+					return n
 				}
-				return n
-			}
-			if err != nil || pages > 3 || (count("c102") == 1) != test.once || (count("c099") == 2) != test.twice {
-				t.Errorf("got %v in %d pages, %v", ids(found), pages, err)
-			}
-		})
-	}
+				if err != nil || pages > 3 || (count("c102") == 1) != test.once || (count("c099") == 2) != test.twice {
+					t.Errorf("got %v in %d pages, %v", ids(found), pages, err)
+				}
+			})
+		}
+	})
 }
 
 // A list comes to its end whatever it is answered.
@@ -373,28 +383,30 @@ func TestListByAnswer(t *testing.T) {
 // What was found before a page that fails has been told.
 func TestListIsDisturbedOnItsWay(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		fault standin.Fault
-	}{
-		{"unavailable", standin.Fault{}},
-		{"lost before", standin.Fault{Kind: standin.LoseBefore, Times: 9}},
-		{"lost after", standin.Fault{Kind: standin.LoseAfter, Times: 9}},
-		{"no route", standin.Fault{Status: 404, Body: routerBody, Header: http.Header{router: {"unknown_route"}}}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server := startAirflow(t, standinairflow.Config{})
-			fill(server, 250)
-			test.fault.Call, test.fault.Match, test.fault.Skip = "GET /api/v2/connections", standinairflow.IsList, 1
-			server.Faults.Add(test.fault)
+	overBoth(t, func(t *testing.T, d dialect) {
+		tests := []struct {
+			name  string
+			fault standin.Fault
+		}{
+			{"unavailable", standin.Fault{}},
+			{"lost before", standin.Fault{Kind: standin.LoseBefore, Times: 9}},
+			{"lost after", standin.Fault{Kind: standin.LoseAfter, Times: 9}},
+			{"no route", standin.Fault{Status: 404, Body: routerBody, Header: http.Header{router: {"unknown_route"}}}},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				server := d.start(t, standinairflow.Config{})
+				fill(server, 250)
+				test.fault.Call, test.fault.Match, test.fault.Skip = "GET "+d.path, standinairflow.IsList, 1
+				server.Faults.Add(test.fault)
 
-			found, pages, err := listed(newClient(t, airflow.Config{URL: server.URL()}))
+				found, pages, err := listed(d.client(t, airflow.Config{URL: server.URL()}))
 
-			if err == nil || pages != 1 || len(found) != 34 || !strings.Contains(err.Error(), "from row 100") {
-				t.Errorf("got %d in %d pages, %v; want 34 in 1 and an error", len(found), pages, err)
-			}
-		})
-	}
+				if err == nil || pages != 1 || len(found) != 34 || !strings.Contains(err.Error(), "from row 100") {
+					t.Errorf("got %d in %d pages, %v; want 34 in 1 and an error", len(found), pages, err)
+				}
+			})
+		}
+	})
 }

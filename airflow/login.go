@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -14,62 +13,56 @@ import (
 	"airflow-identity/remote"
 )
 
-const (
-	callLogin = "POST /auth/token"
-	loginPath = "/auth/token"
+// Login is how we prove to an Airflow who we are: Password, Keycloak, Basic, Token,
+// ClientCredentials or Exec.
+type Login interface {
+	check() error
+	// only is the one API that takes this login, or Auto.
+	only() API
+	// begin gives what fetches a token, each time one is needed.
+	begin(Config, *Client) (func(context.Context) (remote.Token, error), error)
+}
 
+// api is the version that Config and login agree on.
+func (c Config) api() (API, error) {
+	if c.Login == nil {
+		return "", errors.New("a login is needed")
+	}
+	if err := c.Login.check(); err != nil {
+		return "", err
+	}
+	only := c.Login.only()
+	switch c.API {
+	case "", Auto:
+		return only, nil
+	case V1, V2:
+		if only != Auto && only != c.API {
+			return "", fmt.Errorf("api: this login is one of %s, not of %s", only, c.API)
+		}
+		return c.API, nil
+	default:
+		return "", fmt.Errorf("api: it is %q, not %s, %s or %s", c.API, Auto, V1, V2)
+	}
+}
+
+const (
 	// lifeUnsaid is taken for the life of a token that does not tell its own.
 	lifeUnsaid = 30 * time.Minute
 	// refreshAfter is the part of its life, in percent, after which a token is renewed.
 	refreshAfter = 70
 )
 
-// login fetches a token by password. It stands under the same path as the API,
-// and is no part of its version.
-func (c *Client) login(ctx context.Context) (remote.Token, error) {
-	password, err := c.config.Password()
-	if err != nil {
-		return remote.Token{}, fmt.Errorf("the password of user %s: %w", c.config.Username, err)
-	}
-	body, err := json.Marshal(map[string]string{"username": c.config.Username, "password": password.Reveal()})
-	if err != nil {
-		return remote.Token{}, err
-	}
-	asked := c.system.Clock()
-	answer, err := c.system.Do(ctx, remote.Request{
-		Call: callLogin, Method: http.MethodPost, URL: c.url + loginPath,
-		Header: jsonHeader(), Body: body, Secrets: []identity.Secret{password},
-	})
-	if err != nil {
-		return remote.Token{}, err
-	}
-	if answer.Status != http.StatusCreated && answer.Status != http.StatusOK {
-		return remote.Token{}, refusal(answer)
-	}
-	var got struct {
-		AccessToken string `json:"access_token"`
-		JWTToken    string `json:"jwt_token"` // as Airflow 3.0.0 called it
-	}
-	if err := answer.JSON(&got); err != nil {
-		return remote.Token{}, answer.Unreadable(err)
-	}
-	token := got.AccessToken
-	if token == "" {
-		token = got.JWTToken
-	}
-	if token == "" {
-		return remote.Token{}, answer.Unreadable(errors.New("the body holds no token"))
-	}
-	life := lifeOf(token, asked)
+// lasting is a token with a life that began when it was asked for.
+func lasting(token identity.Secret, asked time.Time, life time.Duration) remote.Token {
 	return remote.Token{
-		Bearer:    identity.SecretFrom(token),
-		RefreshAt: asked.Add(life * refreshAfter / 100),
+		Bearer:    token,
+		RefreshAt: asked.Add(life / 100 * refreshAfter),
 		ExpiresAt: asked.Add(life),
-	}, nil
+	}
 }
 
 // lifeOf reads how long a token lives, unverified: Airflow is to believe it, not
-// we. Counted from when Airflow made it, it does not mind clocks that differ.
+// we. Counted from when it was made, it does not mind clocks that differ.
 func lifeOf(token string, now time.Time) time.Duration {
 	var claims struct {
 		IssuedAt  float64 `json:"iat"`
@@ -97,11 +90,30 @@ func lifeOf(token string, now time.Time) time.Duration {
 // Duration could not hold it.
 const farthest = 7_258_118_400
 
-func (c *Client) tokenRefused(a remote.Answer) bool {
-	refused := refusal(a)
-	return refused.Own && c.dialect.refuses(refused.Status, refused.Description)
+// needed tells which of a login's settings is missing.
+func needed(settings ...string) error {
+	for i := 0; i+1 < len(settings); i += 2 {
+		if settings[i+1] == "" {
+			return fmt.Errorf("auth: %s is needed", settings[i])
+		}
+	}
+	return nil
 }
 
-func jsonHeader() http.Header {
-	return http.Header{"Accept": {"application/json"}, "Content-Type": {"application/json"}}
+func given(credential remote.Credential) string {
+	if credential == nil {
+		return ""
+	}
+	return "given"
+}
+
+// carriable tells whether a header can carry a token. net/http would refuse the
+// request otherwise, with the token in its error.
+func carriable(token identity.Secret) error {
+	for _, letter := range []byte(token.Reveal()) {
+		if letter <= ' ' || letter >= 0x7f {
+			return errors.New("it is no token: it has blanks, line breaks or letters that a header cannot carry")
+		}
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,13 @@ import (
 	"airflow-identity/remote"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also the command that the tests of Exec run.
+func TestMain(m *testing.M) {
+	if part := os.Getenv(execPart); part != "" {
+		os.Exit(playCommand(part))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	username = "broker"
@@ -65,12 +72,53 @@ func startAirflow(t *testing.T, config standin.Config) *standin.Server {
 	return server
 }
 
+// dialect is one of the two Airflows that everything must do with.
+type dialect struct {
+	api     airflow.API
+	version string // of the stand-in
+	path    string // of the list of connections
+}
+
+var (
+	airflow2 = dialect{airflow.V1, standin.Version2, "/api/v1/connections"}
+	airflow3 = dialect{airflow.V2, standin.Version3, "/api/v2/connections"}
+)
+
+func overBoth(t *testing.T, test func(*testing.T, dialect)) {
+	t.Helper()
+	for _, d := range []dialect{airflow2, airflow3} {
+		t.Run(string(d.api), func(t *testing.T) {
+			t.Parallel()
+			test(t, d)
+		})
+	}
+}
+
+func (d dialect) start(t *testing.T, config standin.Config) *standin.Server {
+	t.Helper()
+	config.Version = d.version
+	return startAirflow(t, config)
+}
+
+func (d dialect) client(t *testing.T, config airflow.Config) *airflow.Client {
+	t.Helper()
+	config.API = d.api
+	return newClient(t, config)
+}
+
+func fixed(text string) remote.Credential { return remote.Fixed(identity.SecretFrom(text)) }
+
 // newClient fills in what a test does not care for.
 func newClient(t *testing.T, config airflow.Config) *airflow.Client {
 	t.Helper()
-	config.Username = username
-	if config.Password == nil {
-		config.Password = remote.Fixed(identity.SecretFrom(password))
+	if config.API == "" {
+		config.API = airflow.V2
+	}
+	if config.Login == nil && config.API == airflow.V1 {
+		config.Login = airflow.Basic{Username: username, Password: fixed(password)}
+	}
+	if config.Login == nil {
+		config.Login = airflow.Password{Username: username, Password: fixed(password)}
 	}
 	if config.Timeout == 0 {
 		config.Timeout = 10 * time.Second
@@ -165,3 +213,6 @@ func remoteError(t *testing.T, err error) *remote.Error {
 	}
 	return e
 }
+
+// oneFailure opens the breaker at once and lets the next call through.
+var oneFailure = remote.Breaker{Failures: 1, Rest: time.Nanosecond}

@@ -611,7 +611,7 @@ func adapters(t *testing.T, uaa *real.UAA, airflow *real.Airflow) (*uaaclient.Cl
 	}
 	t.Cleanup(clients.Close)
 	connections, err := airflowclient.New(airflowclient.Config{
-		URL: airflow.URL, Username: airflow.User, Password: remote.Fixed(identity.SecretFrom(airflow.Password)), Timeout: 15 * time.Second,
+		URL: airflow.URL, Login: airflowclient.Password{Username: airflow.User, Password: remote.Fixed(identity.SecretFrom(airflow.Password))}, Timeout: 15 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -88,7 +88,7 @@ func rotationWorld(b *testing.B, identities int) (*pgxpool.Pool, *identity.Engin
 	clients, err := uaaclient.New(uaaclient.Config{URL: u.URL(), ClientID: "airflow-identity", Secret: remote.Fixed(identity.SecretFrom(uaaSecret)), Timeout: timeout, Logger: logger})
 	must(b, err)
 	b.Cleanup(clients.Close)
-	connections, err := airflowclient.New(airflowclient.Config{URL: a.URL(), Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass)), Timeout: timeout, Logger: logger})
+	connections, err := airflowclient.New(airflowclient.Config{URL: a.URL(), Login: airflowclient.Password{Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass))}, Timeout: timeout, Logger: logger})
 	must(b, err)
 	b.Cleanup(connections.Close)
 

@@ -223,7 +223,8 @@ func (w *world) environments(logger *slog.Logger) (map[identity.EnvironmentName]
 			w.t.Fatal(err)
 		}
 		connections, err := airflowclient.New(airflowclient.Config{
-			URL: env.airflow.URL(), Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass)),
+			URL:     env.airflow.URL(),
+			Login:   airflowclient.Password{Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass))},
 			Timeout: w.options.timeout, Logger: logger, Breaker: breaker,
 		})
 		if err != nil {

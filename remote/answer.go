@@ -62,8 +62,8 @@ func (a Answer) NeverCarriedOut() bool {
 func (a Answer) Refused(own bool, code, description string) *Error {
 	e := a.failed()
 	e.Own = own
-	e.Code = oneLine(Scrub(code, a.secrets...))
-	e.Description = oneLine(Scrub(description, a.secrets...))
+	e.Code = Words(code, a.secrets...)
+	e.Description = Words(description, a.secrets...)
 	return e
 }
 

@@ -365,6 +365,27 @@ func TestWhatCountsAsDown(t *testing.T) {
 	}
 }
 
+// An answer to a guess that is not the system's own is what a wrong guess gets. Only a
+// good one tells anything, and none at all.
+func TestGuessesCountLess(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		down    bool
+	}{
+		"a page":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, false},
+		"no answer": {func(w http.ResponseWriter, _ *http.Request) { cut(t, w) }, true},
+	} {
+		s := newSystem(t, Config{Breaker: Breaker{Failures: 1, Rest: time.Hour}})
+		guess := post(serve(t, test.handler).URL)
+		guess.Guess = true
+		_, _ = s.Do(background, guess)
+		if err := s.Available(); (err != nil) != test.down {
+			t.Errorf("%s: got %v, want down %v", name, err, test.down)
+		}
+	}
+}
+
 func TestWhatCountsOfCallsWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	refused := func(t *testing.T) string {

@@ -47,6 +47,10 @@ func repeats(text, secret string) bool {
 	return false
 }
 
+// Words makes what somebody else wrote fit for an error of ours: in one line, not
+// long, and without the secrets.
+func Words(text string, secrets ...identity.Secret) string { return oneLine(Scrub(text, secrets...)) }
+
 // scrubError keeps an error unless its text repeats a secret. net/http quotes
 // what it cannot parse, so even a transport's error can hold an echo.
 func scrubError(err error, secrets []identity.Secret) error {

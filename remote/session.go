@@ -28,7 +28,11 @@ func Fixed(secret identity.Secret) Credential {
 
 // Token is what a login gave us.
 type Token struct {
+	// Bearer is what is sent, after Scheme, which is Bearer unless it is set.
 	Bearer identity.Secret
+	Scheme string
+	// MadeOf are secrets that can be read from it, and that no error may repeat.
+	MadeOf []identity.Secret
 	// RefreshAt is when the next caller renews it, ExpiresAt when it is worthless.
 	RefreshAt time.Time
 	ExpiresAt time.Time
@@ -55,7 +59,8 @@ func NewSession(system *System, login func(context.Context) (Token, error), refu
 
 // Do makes a call with the token. Where no token can be had the call was never
 // written. Where the token is refused it is renewed once and the call repeated
-// once, a POST too: the first one was not carried out.
+// once, a POST too: the first one was not carried out. A login that gives the same
+// token again has no other, and the refusal stands.
 func (s *Session) Do(ctx context.Context, r Request) (Answer, error) {
 	ctx, cancel := s.system.Within(ctx)
 	defer cancel()
@@ -69,11 +74,20 @@ func (s *Session) Do(ctx context.Context, r Request) (Answer, error) {
 		return answer, err
 	}
 
-	token, err = s.fresh(ctx, token)
+	renewed, err := s.fresh(ctx, token)
 	if err != nil {
 		return Answer{}, s.system.Unsent(r.Call, fmt.Errorf("the token was refused, and no other to be had: %w", err))
 	}
-	return s.system.Do(ctx, bearing(r, token))
+	if renewed.Bearer == token.Bearer {
+		return answer, nil // it would be refused again
+	}
+	return s.system.Do(ctx, bearing(r, renewed))
+}
+
+// LoggedIn tells whether there is a token that has not come to its end.
+func (s *Session) LoggedIn() bool {
+	token := s.current()
+	return !token.Bearer.IsZero() && s.system.Clock().Before(token.ExpiresAt)
 }
 
 func bearing(r Request, token Token) Request {
@@ -81,8 +95,12 @@ func bearing(r Request, token Token) Request {
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
-	r.Header.Set("Authorization", "Bearer "+token.Bearer.Reveal())
-	r.Secrets = append(r.Secrets[:len(r.Secrets):len(r.Secrets)], token.Bearer)
+	scheme := token.Scheme
+	if scheme == "" {
+		scheme = "Bearer"
+	}
+	r.Header.Set("Authorization", scheme+" "+token.Bearer.Reveal())
+	r.Secrets = append(append(r.Secrets[:len(r.Secrets):len(r.Secrets)], token.Bearer), token.MadeOf...)
 	return r
 }
 

@@ -207,3 +207,46 @@ func TestFixedCredential(t *testing.T) {
 		t.Errorf("got %v, error %v", got, err)
 	}
 }
+
+// A login that has no other token is not asked the same thing twice.
+func TestSameTokenIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	system := newSystem(t, Config{})
+	logins := 0
+	session := NewSession(system, func(context.Context) (Token, error) {
+		logins++
+		return Token{Bearer: identity.SecretFrom("t1")}, nil // due for renewal at once
+	}, unauthorized)
+	url, arrived := guard(t, "t2")
+
+	answer, err := session.Do(background, post(url))
+
+	if err != nil || answer.Status != http.StatusUnauthorized || logins != 2 || arrived.Load() != 1 {
+		t.Errorf("got status %d, error %v after %d logins and %d calls; want 401 after 2 and 1", answer.Status, err, logins, arrived.Load())
+	}
+}
+
+func TestSchemeOfAToken(t *testing.T) {
+	t.Parallel()
+	system := newSystem(t, Config{})
+	session := NewSession(system, func(context.Context) (Token, error) {
+		return Token{Scheme: "Basic", Bearer: identity.SecretFrom("YWZpOnNlY3JldA=="), MadeOf: []identity.Secret{identity.SecretFrom("secret-secret")},
+			ExpiresAt: time.Now().Add(time.Hour)}, nil
+	}, unauthorized)
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "Basic YWZpOnNlY3JldA==" {
+			t.Errorf("got %q", got)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+	})
+
+	before := session.LoggedIn()
+	answer, err := session.Do(background, post(server.URL))
+
+	if err != nil || before || !session.LoggedIn() {
+		t.Errorf("got error %v, logged in before %v, after %v", err, before, session.LoggedIn())
+	}
+	if e := answer.Refused(true, "", "wrong: secret-secret"); e.Description != leftOut {
+		t.Errorf("what the token is made of is told: %v", e)
+	}
+}

@@ -194,6 +194,9 @@ type Request struct {
 	// Secrets are what this request carries and no error may repeat, though the
 	// answer does: Airflow's 422 echoes the whole request.
 	Secrets []identity.Secret
+	// Guess: the call asks for what may not be there. A complete answer that is not
+	// the system's own then says nothing to the breaker.
+	Guess bool
 }
 
 // Do makes one call, once, when the limits and the breaker let it: it follows no redirect, and the transport sends only
@@ -220,7 +223,7 @@ func (s *System) admitted(ctx context.Context, r Request) (answer Answer, err er
 	refused := s.gate.pass(ctx, func() error {
 		started := time.Now()
 		answer, err = s.exchange(ctx, r)
-		return s.tells(ctx, started, answer, err)
+		return s.tells(ctx, r, started, answer, err)
 	})
 	if refused != nil {
 		return Answer{}, s.Unsent(r.Call, refused)
@@ -231,10 +234,13 @@ func (s *System) admitted(ctx context.Context, r Request) (answer Answer, err er
 // tells gives what a call tells the breaker. One that we gave up ourselves tells
 // nothing; nor does one that had less than a third of the time-out, which is what
 // is left of it after a long wait for a slot.
-func (s *System) tells(ctx context.Context, started time.Time, answer Answer, err error) error {
+func (s *System) tells(ctx context.Context, r Request, started time.Time, answer Answer, err error) error {
 	if err == nil {
-		if s.config.Own(answer) {
+		switch {
+		case s.config.Own(answer):
 			return nil
+		case r.Guess:
+			return errSaysNothing
 		}
 		return answer.Refused(false, "", "")
 	}

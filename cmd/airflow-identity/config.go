@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"airflow-identity/airflow"
 	"airflow-identity/catalog"
 
 	"go.yaml.in/yaml/v3"
@@ -68,6 +69,7 @@ func (l LimitsConfig) below(least float64) bool {
 
 type AirflowConfig struct {
 	URL              string            `yaml:"url"`
+	API              string            `yaml:"api"`
 	Auth             AirflowAuthConfig `yaml:"auth"`
 	ConnectionPrefix string            `yaml:"connection_prefix"`
 	CA               string            `yaml:"ca"`
@@ -75,10 +77,18 @@ type AirflowConfig struct {
 	Limits           LimitsConfig      `yaml:"limits"`
 }
 
+// AirflowAuthConfig is a login of one kind, with the settings of that kind alone.
 type AirflowAuthConfig struct {
-	Kind     string    `yaml:"kind"`
-	Username string    `yaml:"username"`
-	Password reference `yaml:"password"`
+	Kind         string    `yaml:"kind"`
+	Username     string    `yaml:"username"`
+	Password     reference `yaml:"password"`
+	Token        reference `yaml:"token"`
+	TokenURL     string    `yaml:"token_url"`
+	ClientID     string    `yaml:"client_id"`
+	ClientSecret reference `yaml:"client_secret"`
+	Scope        string    `yaml:"scope"`
+	Command      string    `yaml:"command"`
+	Args         []string  `yaml:"args"`
 }
 
 type PlanConfig struct {
@@ -238,6 +248,8 @@ func (c *Config) complete() {
 		fill(&env.UAA.Timeout, defaultTimeout)
 		fill(&env.UAA.ClientAuth.Kind, "secret")
 		fill(&env.Airflow.Timeout, defaultTimeout)
+		fill(&env.Airflow.API, string(airflow.Auto))
+		fill(&env.Airflow.Auth.Kind, "password")
 		// UAA makes 5 to 20 password hashes a second and core, and Airflow serves
 		// its users beside us: neither is to be overrun.
 		fill(&env.UAA.Limits.Concurrency, 16)
@@ -349,13 +361,11 @@ func (e EnvironmentConfig) check(at string) []error {
 	checkURL("airflow.url", e.Airflow.URL)
 	need("uaa.client_id", e.UAA.ClientID)
 	need("uaa.client_auth.secret", string(e.UAA.ClientAuth.Secret))
-	need("airflow.auth.username", e.Airflow.Auth.Username)
-	need("airflow.auth.password", string(e.Airflow.Auth.Password))
 	if e.UAA.ClientAuth.Kind != "secret" {
 		wrong("uaa.client_auth.kind is %q, only secret is possible", e.UAA.ClientAuth.Kind)
 	}
-	if e.Airflow.Auth.Kind != "password" {
-		wrong("airflow.auth.kind is %q, only password is possible", e.Airflow.Auth.Kind)
+	for _, problem := range e.Airflow.checkLogin() {
+		wrong("airflow.%w", problem)
 	}
 	if e.UAA.Timeout > longestTimeout || e.Airflow.Timeout > longestTimeout {
 		wrong("timeout: at most %s is possible", time.Duration(longestTimeout))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
 	"text/tabwriter"
 
@@ -79,11 +80,9 @@ func checkConfig(path string) ([]setting, error) {
 // resolveAll finds out whether all that the file names is there. What it does not
 // name was told already.
 func (c *Config) resolveAll(bound services) error {
-	secrets, files := map[string]reference{"sealing_keyset": c.SealingKeyset}, map[string]string{}
+	secrets, files := c.secrets(), map[string]string{}
 	for name, env := range c.Environments {
 		at := "environments." + name
-		secrets[at+".uaa.client_auth.secret"] = env.UAA.ClientAuth.Secret
-		secrets[at+".airflow.auth.password"] = env.Airflow.Auth.Password
 		files[at+".uaa"], files[at+".airflow"] = env.UAA.CA, env.Airflow.CA
 	}
 	var problems []error
@@ -97,7 +96,26 @@ func (c *Config) resolveAll(bound services) error {
 		_, err := pem(files[key])
 		problems = append(problems, about(key, err))
 	}
+	for _, name := range sortedKeys(c.Environments) {
+		if command := c.Environments[name].Airflow.Auth.Command; command != "" {
+			_, err := exec.LookPath(command)
+			problems = append(problems, about("environments."+name+".airflow.auth.command", err))
+		}
+	}
 	return errors.Join(problems...)
+}
+
+// secrets are all that the file names, with their keys.
+func (c *Config) secrets() map[string]reference {
+	secrets := map[string]reference{"sealing_keyset": c.SealingKeyset}
+	for name, env := range c.Environments {
+		at := "environments." + name
+		secrets[at+".uaa.client_auth.secret"] = env.UAA.ClientAuth.Secret
+		for key, secret := range env.Airflow.Auth.secrets() {
+			secrets[at+".airflow.auth."+key] = secret
+		}
+	}
+	return secrets
 }
 
 // buildNothing makes what serve makes of the configuration, and drops it. Nothing

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"airflow-identity/airflow"
 )
 
 const goodConfig = `offering:
@@ -50,6 +52,7 @@ func TestConfigDefaults(t *testing.T) {
 		"uaa.timeout":         {prod.UAA.Timeout, duration(10 * time.Second)},
 		"airflow.timeout":     {prod.Airflow.Timeout, duration(10 * time.Second)},
 		"airflow.url":         {prod.Airflow.URL, "https://airflow.example.com"},
+		"airflow.api":         {prod.Airflow.API, "auto"},
 		"plans.connection_id": {plan.ConnectionID, "{{org}}_{{instance}}"},
 		"uaa.limits":          {prod.UAA.Limits, LimitsConfig{Concurrency: 16, PerSecond: 50}},
 		"airflow.limits":      {prod.Airflow.Limits, LimitsConfig{Concurrency: 8, PerSecond: 20}},
@@ -95,8 +98,10 @@ func TestConfigRefuses(t *testing.T) {
 		{"a time-out too long", "      client_id:", "      timeout: 16s\n      client_id:", "environments.prod.timeout: at most 15s is possible"},
 		{"a duration without a unit", "sealing_keyset:", "budget: 40\nsealing_keyset:", `line 3: "40" is not a duration; write one as 10s`},
 		{"a duration below zero", "sealing_keyset:", "budget: -1s\nsealing_keyset:", "is not a duration"},
-		{"a way to log in that does not work yet", "kind: password", "kind: basic", `airflow.auth.kind is "basic", only password is possible`},
-		{"another one", "kind: secret", "kind: private_key_jwt", `client_auth.kind is "private_key_jwt", only secret is possible`},
+		{"a way to log in that there is not", "kind: password", "kind: kerberos", `airflow.auth.kind is "kerberos", not one of basic, client_credentials, exec, keycloak, password, token`},
+		{"an API that there is not", "      auth:", "      api: v3\n      auth:", `environments.prod.airflow.api is "v3", not auto, v1 or v2`},
+		{"a login that Airflow 2 does not have", "      auth:", "      api: v1\n      auth:", `airflow.auth.kind is "password", a login of v2, and api is "v1"`},
+		{"a way to log in at UAA that does not work yet", "kind: secret", "kind: private_key_jwt", `client_auth.kind is "private_key_jwt", only secret is possible`},
 		{"an odd name of an environment", "  prod:", "  Prod Uction:", `the name "Prod Uction" may only hold`},
 		{"a plan without its environment", "environment: prod", "environment: staging", `plan prod: there is no environment "staging"`},
 		{"a pattern that cannot be", `["orders.*"]`, `["*"]`, "plan prod: allow.authorities[0]"},
@@ -121,6 +126,72 @@ func TestConfigRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestConfigOfLogins(t *testing.T) {
+	t.Parallel()
+	const auth = "{kind: password, username: broker, password: env:AIRFLOW_PASSWORD}"
+	for _, c := range []struct{ auth, says string }{ // says "" if it is accepted
+		{"{username: broker, password: env:P}", ""},
+		{"{kind: basic, username: broker, password: env:P}", ""},
+		{"{kind: token, token: file:/token}", ""},
+		{"{kind: client_credentials, token_url: https://login.example.com/token, client_id: afi, client_secret: env:S}", ""},
+		{"{kind: client_credentials, token_url: http://127.0.0.1:1, client_id: afi, client_secret: env:S, scope: a b}", ""},
+		{"{kind: keycloak, client_id: afi, client_secret: env:S}", ""},
+		{"{kind: exec, command: gcloud-token}", ""},
+		{"{kind: exec, command: /usr/bin/login, args: [--for, airflow]}", ""},
+		{"{kind: basic, username: broker}", "auth.password is missing"},
+		{"{kind: basic, username: 'a:b', password: env:P}", "auth.username: a colon"},
+		{"{kind: token}", "auth.token is missing"},
+		{"{kind: token, token: env:T, username: broker}", "auth.username is no setting of kind token"},
+		{"{kind: keycloak, client_id: afi}", "auth.client_secret is missing"},
+		{"{kind: keycloak, client_id: afi, client_secret: env:S, scope: x}", "auth.scope is no setting of kind keycloak"},
+		{"{kind: client_credentials, client_id: afi, client_secret: env:S}", "auth.token_url is missing"},
+		{"{kind: client_credentials, token_url: http://login.example.com, client_id: afi, client_secret: env:S}", "auth.token_url: it must be https"},
+		{"{kind: client_credentials, token_url: 'https://afi:hunter2@login.example.com', client_id: afi, client_secret: env:S}", "auth.token_url: it may hold no credentials"},
+		{"{kind: exec, args: [x]}", "auth.command is missing"},
+		{"{kind: exec, command: x, password: env:P}", "auth.password is no setting of kind exec"},
+		{"{kind: exec, command: [x]}", "a list cannot stand here"},
+		{"{kind: password, username: broker, password: env:P, args: [x]}", "auth.args is no setting of kind password"},
+	} {
+		_, err := parseConfig([]byte(replaced(t, auth, c.auth)))
+		switch {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: got %v, want it to be accepted", c.auth, err)
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2")):
+			t.Errorf("%s: got %v, want an error that says %q", c.auth, err, c.says)
+		}
+	}
+}
+
+// Every kind of login must be makeable, or else a checked configuration does not start.
+func TestConfigMakesEveryLogin(t *testing.T) {
+	t.Parallel()
+	for name, kind := range loginKinds {
+		auth := AirflowAuthConfig{
+			Kind: name, Username: "u", Password: "env:P", Token: "env:T", TokenURL: "https://x", ClientID: "c", ClientSecret: "env:S", Command: "c",
+		}
+		client, err := airflow.New(airflow.Config{
+			URL: "https://airflow.example.com", API: kind.api, Login: auth.login(nil, nil), Timeout: time.Second,
+		})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		client.Close()
+	}
+}
+
+func TestConfigKeepsSecretsFromCommands(t *testing.T) {
+	t.Parallel()
+	config, err := parseConfig([]byte(goodConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := config.strangers([]string{"PATH=/bin", "SEALING_KEYSET=x", "UAA_CLIENT_SECRET=x", "AIRFLOW_PASSWORD=x", "DATABASE_URL=x", "HOME=/"})
+	if strings.Join(got, " ") != "PATH=/bin HOME=/" {
+		t.Errorf("got %q", got)
 	}
 }
 

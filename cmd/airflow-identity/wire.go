@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"airflow-identity/airflow"
@@ -141,8 +142,9 @@ func (c *Config) airflowURLs() map[identity.EnvironmentName]identity.AirflowURL 
 func (a *application) environments(config *Config, bound services, logger *slog.Logger) (map[identity.EnvironmentName]identity.Environment, error) {
 	environments := map[identity.EnvironmentName]identity.Environment{}
 	var problems []error
+	strangers := config.strangers(os.Environ())
 	for _, name := range sortedKeys(config.Environments) {
-		env, err := a.environment(identity.EnvironmentName(name), config.Environments[name], bound, logger.With("environment", name))
+		env, err := a.environment(identity.EnvironmentName(name), config.Environments[name], bound, strangers, logger.With("environment", name))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("environments.%s: %w", name, err))
 			continue
@@ -152,7 +154,7 @@ func (a *application) environments(config *Config, bound services, logger *slog.
 	return environments, errors.Join(problems...)
 }
 
-func (a *application) environment(name identity.EnvironmentName, config EnvironmentConfig, bound services, logger *slog.Logger) (identity.Environment, error) {
+func (a *application) environment(name identity.EnvironmentName, config EnvironmentConfig, bound services, strangers []string, logger *slog.Logger) (identity.Environment, error) {
 	uaaCA, err := pem(config.UAA.CA)
 	if err != nil {
 		return identity.Environment{}, fmt.Errorf("uaa: %w", err)
@@ -161,11 +163,18 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 	if err != nil {
 		return identity.Environment{}, fmt.Errorf("airflow: %w", err)
 	}
-	// Both are asked for once now, so that a missing one is found at start.
-	secret, password := config.UAA.ClientAuth.Secret.credential(bound), config.Airflow.Auth.Password.credential(bound)
+	// All are asked for once now, so that a missing one is found at start.
+	secret := config.UAA.ClientAuth.Secret.credential(bound)
 	_, secretErr := secret()
-	_, passwordErr := password()
-	if err := errors.Join(about("uaa.client_auth.secret", secretErr), about("airflow.auth.password", passwordErr)); err != nil {
+	problems := []error{about("uaa.client_auth.secret", secretErr)}
+	named := config.Airflow.Auth.secrets()
+	for _, key := range sortedKeys(named) {
+		if named[key] != "" {
+			_, err := named[key].resolve(bound)
+			problems = append(problems, about("airflow.auth."+key, err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
 		return identity.Environment{}, err
 	}
 	clients, err := uaa.New(uaa.Config{
@@ -184,13 +193,13 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 	}
 	a.closers = append(a.closers, clients.Close)
 	connections, err := airflow.New(airflow.Config{
-		URL:      config.Airflow.URL,
-		Username: config.Airflow.Auth.Username,
-		Password: password,
-		CA:       airflowCA,
-		Timeout:  time.Duration(config.Airflow.Timeout),
-		Limits:   remote.Limits(config.Airflow.Limits),
-		Logger:   logger,
+		URL:     config.Airflow.URL,
+		API:     airflow.API(config.Airflow.API),
+		Login:   config.Airflow.Auth.login(bound, strangers),
+		CA:      airflowCA,
+		Timeout: time.Duration(config.Airflow.Timeout),
+		Limits:  remote.Limits(config.Airflow.Limits),
+		Logger:  logger,
 	})
 	if err != nil {
 		return identity.Environment{}, err

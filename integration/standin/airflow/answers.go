@@ -44,7 +44,11 @@ type problem struct {
 }
 
 func sendJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
+	sendJSONAs(w, "application/json", status, body)
+}
+
+func sendJSONAs(w http.ResponseWriter, contentType string, status int, body any) {
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

@@ -118,7 +118,7 @@ func (c Connection) answer() map[string]any {
 		"schema":        orNull(c.Schema),
 		"port":          c.Port,
 		"password":      nil,
-		"extra":         orNull(redactExtra(c.Extra)),
+		"extra":         orNull(redactExtra(c.Extra, isSensitive)),
 		"team_name":     nil,
 	}
 	if c.Password != "" {

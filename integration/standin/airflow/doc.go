@@ -1,7 +1,8 @@
 // Package airflow is a stand-in of Airflow 3.3.2 with its simple auth manager, as it
 // was measured (reference: Airflow, measured): an HTTP server on loopback that keeps
 // the real one's rules for the calls a broker makes, and answers its statuses and
-// bodies. A refused body is echoed as `input`, with the password in it, as there.
+// bodies. A refused body is echoed as `input`, with the password in it, as there. With
+// Config.Version it is an Airflow 2.11.2 instead, as measured too: see below.
 //
 //	call                                    who
 //	POST /auth/token, /auth/token/cli       everybody who knows a login
@@ -20,6 +21,23 @@
 // the end of its text out. In both a bar separates alternatives. All this was measured,
 // and tried with the queries of this package's tests, on SQLite.
 //
+// # Airflow 2
+//
+// It has /api/v1/connections with the same verbs, /api/v1/version and /health, and a
+// page for everything else. Users log in with every call, by Basic; who is unknown and
+// who may not get the same 403. Its tests hold what 2.11.2 answered on SQLite. Two
+// things were not expected: of several update_mask the last alone counts, and a DELETE
+// that claims JSON and has no body is answered with 400.
+//
+// # Logins
+//
+// Beside its users each version takes ready-made tokens (Config.Tokens), and those that
+// Config.Clients get by the grant client_credentials at [Server.TokenURL], which is no
+// part of a real Airflow. With Config.Clients POST /auth/token takes a client too, as
+// the Keycloak auth manager does; how that refuses was not measured.
+//
+// # Reads
+//
 // Reads of the API show "***" for a password and for the values in extra whose key
 // looks secret. Only a task reads them in clear.
 //
@@ -32,7 +50,8 @@
 //	multi_team                                 off: a team_name is refused
 //	secrets backends, AIRFLOW_CONN_ variables  none; the metastore is all there is
 //	other auth managers, tokens in cookies     simple, and the Authorization header
-//	API 1 and Airflow 2                        as Airflow 3 answers: removed
+//	API 1 on Airflow 3                         as Airflow 3 answers: removed
+//	Airflow 2 apart from its API 1             pages; a task cannot read there
 //	how Postgres and MySQL sort                by bytes and null first, as SQLite
 //	a limit or offset of 1.0, or of 2^64       422; there 1, and 100 or a 500
 //	more than 10 order_by                      they all count

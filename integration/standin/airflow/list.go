@@ -18,10 +18,10 @@ const (
 	limitMost   = 100 // [api] maximum_page_limit
 )
 
-// IsList is for a [standin.Fault] that is to meet GET /api/v2/connections and not
+// IsList is for a [standin.Fault] that is to meet GET of the list of connections and not
 // the calls on one connection, whose paths begin in the same way.
 func IsList(r *http.Request, _ []byte) bool {
-	return r.Method == http.MethodGet && r.URL.Path == connectionsPath
+	return r.Method == http.MethodGet && (r.URL.Path == connectionsPath || r.URL.Path == connectionsPathV1)
 }
 
 func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {

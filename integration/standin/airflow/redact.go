@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -20,20 +21,29 @@ var sensitive = []string{
 
 var marks = regexp.MustCompile(`\W+`)
 
+// sensitiveV1 is the same for Airflow 2.11, where marks count as they stand.
+var sensitiveV1 = []string{
+	"access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key", "proxy",
+	"proxies", "secret", "token", "keyfile_dict", "service_account",
+}
+
+func isSensitiveV1(key string) bool {
+	return holdsAny(strings.ToLower(strings.TrimSpace(key)), sensitiveV1)
+}
+
 func isSensitive(key string) bool {
 	key = marks.ReplaceAllString(strings.ToLower(strings.TrimSpace(key)), "_")
-	for _, part := range sensitive {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return false
+	return holdsAny(key, sensitive)
+}
+
+func holdsAny(key string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(key, part) })
 }
 
 // redactExtra writes extra anew with stars for what looks secret, keys in their
 // order and with the spaces that Python's json puts.
-func redactExtra(extra string) string {
-	return rewritten(extra, nil, func(text string, _ any, hidden bool) any {
+func redactExtra(extra string, sensitive func(key string) bool) string {
+	return rewritten(extra, nil, sensitive, func(text string, _ any, hidden bool) any {
 		if hidden {
 			return stars
 		}
@@ -49,7 +59,7 @@ func mergeExtra(sent, old string) string {
 	if sent == "" || json.Unmarshal([]byte(old), &was) != nil {
 		return sent
 	}
-	return rewritten(sent, was, func(text string, was any, hidden bool) any {
+	return rewritten(sent, was, isSensitive, func(text string, was any, hidden bool) any {
 		if hidden && text == stars && was != nil {
 			return was
 		}
@@ -59,13 +69,13 @@ func mergeExtra(sent, old string) string {
 
 // rewritten copies a JSON text with other texts in it. The change gets each, what
 // stood in its place before, or nil, and whether its key hides it.
-func rewritten(text string, was any, change func(text string, was any, hidden bool) any) string {
+func rewritten(text string, was any, sensitive func(key string) bool, change func(text string, was any, hidden bool) any) string {
 	if text == "" {
 		return ""
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	r := rewriter{decoder: decoder, change: change}
+	r := rewriter{decoder: decoder, sensitive: sensitive, change: change}
 	if err := r.value(was, false); err != nil {
 		return text // put there by Go code past the rules: shown as it is
 	}
@@ -73,9 +83,10 @@ func rewritten(text string, was any, change func(text string, was any, hidden bo
 }
 
 type rewriter struct {
-	decoder *json.Decoder
-	out     bytes.Buffer
-	change  func(text string, was any, hidden bool) any
+	decoder   *json.Decoder
+	out       bytes.Buffer
+	sensitive func(key string) bool
+	change    func(text string, was any, hidden bool) any
 }
 
 // value copies one value. Below a sensitive key every text is hidden, however deep.
@@ -107,7 +118,7 @@ func (r *rewriter) value(was any, hidden bool) error {
 				return err
 			}
 			name, _ := key.(string)
-			before, below = object[name], hidden || isSensitive(name)
+			before, below = object[name], hidden || r.sensitive(name)
 			if err := r.write(name); err != nil {
 				return err
 			}

@@ -12,7 +12,13 @@ const connectionsPath = "/api/v2/connections"
 // trailing slash, and shows its UI for every GET that is nothing else.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
+	if s.version.Load() == Version2 {
+		s.routeV1(w, r)
+		return
+	}
 	switch {
+	case path == issuerPath:
+		s.issue(w, r)
 	case path == "/auth/token" || path == "/auth/token/cli":
 		s.routeLogin(w, r)
 	case path == connectionsPath || strings.HasPrefix(path, connectionsPath+"/"):

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"airflow-identity/integration/standin"
@@ -19,15 +21,25 @@ const (
 	RoleAdmin  = "admin"
 )
 
+// The versions that can be stood in for: 3.3.2 with the simple auth manager, 2.11.2 with
+// FAB's, of which API 1 is there and nothing else.
+const (
+	Version3 = "3.3"
+	Version2 = "2.11"
+)
+
 // Config is all that can be set. Its zero value is an Airflow nobody can log in to.
 type Config struct {
 	Addr          string // default "127.0.0.1:0"
 	ContextPath   string // as "/airflow"; default none
+	Version       string // Version3, which is the default, or Version2
 	Users         map[string]User
-	Latency       time.Duration    // added to every call
-	TokenLifetime time.Duration    // default 24 h
-	Now           func() time.Time // default time.Now
-	Logger        *slog.Logger     // one line per call, at debug; default none
+	Clients       map[string]User   // at [Server.TokenURL], and as with Keycloak at /auth/token; the secret is the password
+	Tokens        map[string]string // ready-made bearer tokens, without end, and their roles
+	Latency       time.Duration     // added to every call
+	TokenLifetime time.Duration     // default 24 h
+	Now           func() time.Time  // default time.Now
+	Logger        *slog.Logger      // one line per call, at debug; default none
 
 	// Snapshot is what Server.Snapshot gave: connections, their counts and the
 	// key of the tokens are as they were then.
@@ -41,6 +53,9 @@ type User struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Version == "" {
+		c.Version = Version3
+	}
 	if c.TokenLifetime == 0 {
 		c.TokenLifetime = 24 * time.Hour
 	}
@@ -52,12 +67,22 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	roles := []string{RoleViewer, RoleUser, RoleOp, RoleAdmin}
-	for name, user := range c.Users {
-		if name == "" || user.Password == "" {
-			return errors.New("users of the stand-in airflow: each needs a name and a password")
+	if c.Version != Version2 && c.Version != Version3 {
+		return fmt.Errorf("version of the stand-in airflow: %q is neither %s nor %s", c.Version, Version2, Version3)
+	}
+	for _, logins := range []map[string]User{c.Users, c.Clients} {
+		for name, user := range logins {
+			if name == "" || user.Password == "" {
+				return errors.New("users of the stand-in airflow: each needs a name and a password")
+			}
+			if !slices.Contains(roles, user.Role) {
+				return fmt.Errorf("users of the stand-in airflow: %s has role %q, not one of %v", name, user.Role, roles)
+			}
 		}
-		if !slices.Contains(roles, user.Role) {
-			return fmt.Errorf("users of the stand-in airflow: %s has role %q, not one of %v", name, user.Role, roles)
+	}
+	for _, role := range c.Tokens {
+		if !slices.Contains(roles, role) {
+			return fmt.Errorf("tokens of the stand-in airflow: one has role %q, not one of %v", role, roles)
 		}
 	}
 	return nil
@@ -69,7 +94,10 @@ type Server struct {
 	Faults *standin.Faults
 
 	server   *standin.Server
+	version  atomic.Value // of string
 	users    map[string]User
+	clients  map[string]User
+	tokens   map[string]string
 	lifetime time.Duration
 	now      func() time.Time
 	key      []byte // of all tokens, as [api_auth] jwt_secret
@@ -84,14 +112,14 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		Faults:   &standin.Faults{},
-		users:    make(map[string]User, len(cfg.Users)),
+		users:    maps.Clone(cfg.Users),
+		clients:  maps.Clone(cfg.Clients),
+		tokens:   maps.Clone(cfg.Tokens),
 		lifetime: cfg.TokenLifetime,
 		now:      cfg.Now,
 		store:    newStore(),
 	}
-	for name, user := range cfg.Users {
-		s.users[name] = user
-	}
+	s.version.Store(cfg.Version)
 	if err := s.restore(cfg.Snapshot); err != nil {
 		return nil, err
 	}
@@ -111,3 +139,6 @@ func (s *Server) Close() { s.server.Close() }
 
 // URL is the base of all calls, with the context path.
 func (s *Server) URL() string { return s.server.URL() }
+
+// Become makes another version of it, as an upgrade does that keeps the metastore.
+func (s *Server) Become(version string) { s.version.Store(version) }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"airflow-identity/airflow"
+)
+
+// loginKind is a way to log in at Airflow: what it needs, what it may have, and the
+// one API that has it, or airflow.Auto.
+type loginKind struct {
+	needs, may []string
+	api        airflow.API
+}
+
+var loginKinds = map[string]loginKind{
+	"password":           {[]string{"username", "password"}, nil, airflow.V2},
+	"basic":              {[]string{"username", "password"}, nil, airflow.V1},
+	"token":              {[]string{"token"}, nil, airflow.Auto},
+	"client_credentials": {[]string{"token_url", "client_id", "client_secret"}, []string{"scope"}, airflow.Auto},
+	"keycloak":           {[]string{"client_id", "client_secret"}, nil, airflow.V2},
+	"exec":               {[]string{"command"}, []string{"args"}, airflow.Auto},
+}
+
+// checkLogin tells what is wrong with the login and the API, below airflow.
+func (c AirflowConfig) checkLogin() []error {
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	api := airflow.API(c.API)
+	if !slices.Contains([]airflow.API{airflow.Auto, airflow.V1, airflow.V2}, api) {
+		wrong("api is %q, not auto, v1 or v2", c.API)
+	}
+	kind, known := loginKinds[c.Auth.Kind]
+	if !known {
+		wrong("auth.kind is %q, not one of %s", c.Auth.Kind, strings.Join(sortedKeys(loginKinds), ", "))
+		return problems
+	}
+	if kind.api != airflow.Auto && api != airflow.Auto && api != kind.api {
+		wrong("auth.kind is %q, a login of %s, and api is %q", c.Auth.Kind, kind.api, c.API)
+	}
+	values := c.Auth.values()
+	for _, key := range sortedKeys(values) {
+		switch {
+		case values[key] == "" && slices.Contains(kind.needs, key):
+			wrong("auth.%s is missing", key)
+		case values[key] != "" && !slices.Contains(kind.needs, key) && !slices.Contains(kind.may, key):
+			wrong("auth.%s is no setting of kind %s", key, c.Auth.Kind)
+		}
+	}
+	if c.Auth.Kind == "client_credentials" && c.Auth.TokenURL != "" {
+		if err := safeURL(c.Auth.TokenURL); err != nil {
+			wrong("auth.token_url: %w", err)
+		}
+	}
+	if c.Auth.Kind == "basic" && strings.Contains(c.Auth.Username, ":") {
+		wrong("auth.username: a colon cannot be sent with kind basic")
+	}
+	return problems
+}
+
+func (a AirflowAuthConfig) values() map[string]string {
+	values := map[string]string{
+		"username": a.Username, "token_url": a.TokenURL, "client_id": a.ClientID, "scope": a.Scope,
+		"command": a.Command, "args": strings.Join(a.Args, " "),
+	}
+	for key, secret := range a.secrets() {
+		values[key] = string(secret)
+	}
+	return values
+}
+
+func (a AirflowAuthConfig) secrets() map[string]reference {
+	return map[string]reference{"password": a.Password, "token": a.Token, "client_secret": a.ClientSecret}
+}
+
+// login is that of a configuration that was checked. The environment is a command's.
+func (a AirflowAuthConfig) login(bound services, environment []string) airflow.Login {
+	switch a.Kind {
+	case "password":
+		return airflow.Password{Username: a.Username, Password: a.Password.credential(bound)}
+	case "basic":
+		return airflow.Basic{Username: a.Username, Password: a.Password.credential(bound)}
+	case "token":
+		return airflow.Token{Token: a.Token.credential(bound)}
+	case "client_credentials":
+		return airflow.ClientCredentials{TokenURL: a.TokenURL, ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound), Scope: a.Scope}
+	case "keycloak":
+		return airflow.Keycloak{ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound)}
+	case "exec":
+		return airflow.Exec{Command: a.Command, Args: a.Args, Env: environment}
+	default:
+		return nil
+	}
+}
+
+// strangers is an environment for a program that is not ours: what it does not know
+// it cannot print. What services are bound it may need to know.
+func (c *Config) strangers(environment []string) []string {
+	ours := maps.Clone(masked)
+	for _, secret := range c.secrets() {
+		if name, isVariable := strings.CutPrefix(string(secret), "env:"); isVariable {
+			ours[name] = true
+		}
+	}
+	return slices.DeleteFunc(environment, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return ours[name]
+	})
+}
