@@ -13,30 +13,31 @@ import (
 	"time"
 )
 
+// dagLines are what a task does with the connection. With real systems they are run.
+const dagLines = `    token = HttpHook("POST", http_conn_id="acme_orders").run(
+        data={"grant_type": "client_credentials"}).json()["access_token"]`
+
 const dagSource = `@task
 def count_orders():
-    token = HttpHook("POST", http_conn_id="acme_orders").run(
-        data={"grant_type": "client_credentials"}).json()["access_token"]
+` + dagLines + `
     ...`
 
 func dagAuthor(ctx context.Context, t *story, c *cast) error {
 	t.show(strings.Split(dagSource, "\n")...)
-	airflow := c.stage.environments["prod"].airflow
-	connection, found := airflow.Connection(storyConnection)
-	if !found {
-		return errors.New("there is no connection " + storyConnection + " in Airflow")
+	prod := c.environments["prod"]
+	connection, err := prod.connection(ctx, storyConnection)
+	if err != nil {
+		return err
 	}
 	t.say("Airflow has the connection: %s %s, login %s", connection.ConnType, connection.Host, connection.Login)
 	t.show(connection.Description)
 
-	task, err := c.readAsTask(ctx, "prod", storyConnection)
-	if err != nil {
+	if c.kept, err = prod.readAsTask(ctx, storyConnection); err != nil {
 		return err
 	}
-	c.kept = task
-	token, status, err := task.token(ctx)
-	if err != nil || status != 200 {
-		return fmt.Errorf("the task's token request came to %d %w", status, err)
+	token, err := prod.runTask(ctx)
+	if err != nil {
+		return err
 	}
 	claims, err := decode(token)
 	if err != nil {
@@ -57,22 +58,6 @@ type taskConnection struct {
 	Host     string `json:"host"`
 	Login    string `json:"login"`
 	Password string `json:"password"`
-}
-
-// readAsTask reads a connection where Airflow's workers do.
-func (c *cast) readAsTask(ctx context.Context, environment, id string) (taskConnection, error) {
-	airflow := c.stage.environments[environment].airflow
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, airflow.URL()+"/execution/connections/"+url.PathEscape(id), nil)
-	if err != nil {
-		return taskConnection{}, fmt.Errorf("writing a request: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+airflow.TaskToken())
-	body, err := expect(200)(fetch(request))
-	if err != nil {
-		return taskConnection{}, fmt.Errorf("reading the connection as a task: %w", err)
-	}
-	text := func(key string) string { value, _ := body[key].(string); return value }
-	return taskConnection{text("host"), text("login"), text("password")}, nil
 }
 
 // token asks for a token as the stock HttpHook does: a POST to the host as it

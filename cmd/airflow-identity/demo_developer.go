@@ -75,7 +75,7 @@ func clientOfItsOwn(ctx context.Context, t *story, c *cast) error {
 	credentials, _ := bound["credentials"].(map[string]any)
 	text := func(key string) string { value, _ := credentials[key].(string); return value }
 	client := taskConnection{text("token_url"), text("client_id"), text("client_secret")}
-	if !slices.Contains(c.heardSecrets(), client.Password) {
+	if !slices.Contains(c.environments["prod"].uaa.secrets()[client.Login], client.Password) {
 		return errors.New("the key's secret is not the one that UAA was given")
 	}
 	t.say("201, with the one secret that is told, to whoever asked for it:")

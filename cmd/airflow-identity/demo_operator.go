@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"airflow-identity/integration/standin"
@@ -44,9 +43,9 @@ func operator(ctx context.Context, t *story, c *cast) error {
 // killedInMidBind kills the first broker while Airflow has its request and nobody
 // will hear the reply.
 func killedInMidBind(ctx context.Context, t *story, c *cast) error {
-	prod := c.stage.environments["prod"]
+	prod := c.environments["prod"]
 	killed := make(chan struct{})
-	prod.airflow.Faults.Add(standin.Fault{
+	prod.airflow.faults.Add(standin.Fault{
 		Call: "POST /api/v2/connections", Kind: standin.LoseAfter,
 		After: func() { c.first.kill(); close(killed) },
 	})
@@ -69,17 +68,15 @@ func killedInMidBind(ctx context.Context, t *story, c *cast) error {
 		return fmt.Errorf("the other broker did not take over: %w", err)
 	}
 	t.say("the other took over when the lease ended, looked, and found everything there")
-	for id, n := range prod.uaa.Creates() {
-		if n != 1 {
-			return fmt.Errorf("client %s was made %d times", id, n)
+	clients, connections := prod.uaa.made(), prod.airflow.made()
+	for _, made := range []map[string]int{clients, connections} {
+		for id, n := range made {
+			if n != 1 {
+				return fmt.Errorf("%s was made %d times", id, n)
+			}
 		}
 	}
-	for id, n := range prod.airflow.Creates() {
-		if n != 1 {
-			return fmt.Errorf("connection %s was made %d times", id, n)
-		}
-	}
-	t.say("in prod: %d clients and %d connections, each made once", len(prod.uaa.Creates()), len(prod.airflow.Creates()))
+	t.say("in prod: %d clients and %d connections, each made once", len(clients), len(connections))
 	return nil
 }
 
@@ -88,10 +85,17 @@ func nothingLeft(ctx context.Context, t *story, c *cast) error {
 		return fmt.Errorf("the secret that a task kept is answered with %d %w, want 401", status, err)
 	}
 	t.say("the secret that a task has kept: 401")
-	for name, env := range c.stage.environments {
-		clients := slices.DeleteFunc(env.uaa.ClientIDs(), func(id string) bool { return id == stageClient })
-		if len(clients)+len(env.airflow.ConnectionIDs()) > 0 {
-			return fmt.Errorf("%s still has clients %q and connections %q", name, clients, env.airflow.ConnectionIDs())
+	for name, env := range c.environments {
+		clients, err := env.clients(ctx)
+		if err != nil {
+			return err
+		}
+		connections, err := env.connections(ctx)
+		if err != nil {
+			return err
+		}
+		if len(clients)+len(connections) > 0 {
+			return fmt.Errorf("%s still has clients %q and connections %q", name, clients, connections)
 		}
 	}
 	t.say("clients left: 0, connections left: 0")

@@ -17,14 +17,8 @@ import (
 	uaastandin "airflow-identity/integration/standin/uaa"
 )
 
-const (
-	// demoSoak is how long an old secret stays valid in the demo: usually that is
-	// half a rotation period, and two hours are more than anybody watches.
-	demoSoak = 3 * time.Second
-	// demoTasks are how many tasks ask for tokens while secrets are replaced.
-	demoTasks = 3
-	taskPause = 10 * time.Millisecond
-)
+// demoTasks are how many tasks ask for tokens while secrets are replaced.
+const demoTasks = 3
 
 // tasks are running tasks of DAGs: each reads the connection, keeps what it read for
 // the whole soak, asks for tokens with it all the time, and reads it again.
@@ -54,12 +48,12 @@ func (c *cast) startTasks(ctx context.Context) *tasks {
 func (t *tasks) keepOne(ctx context.Context, c *cast) {
 	// What is under way when the tasks are stopped is a token like the others.
 	asking := context.WithoutCancel(ctx)
-	task, err := c.readAsTask(asking, "prod", storyConnection)
+	task, err := c.environments["prod"].readAsTask(asking, storyConnection)
 	if err != nil {
 		t.count(0, err)
 		return
 	}
-	for read := time.Now(); ctx.Err() == nil && time.Since(read) < demoSoak; time.Sleep(taskPause) {
+	for read := time.Now(); ctx.Err() == nil && time.Since(read) < c.pace.soak; time.Sleep(c.pace.taskPause) {
 		_, status, err := task.token(asking)
 		t.count(status, err)
 	}
@@ -94,7 +88,7 @@ func (t *tasks) end() (tokens int, err error) {
 // rotatedTwice is the DAG author's part: tasks that go on while the secret is replaced
 // twice.
 func rotatedTwice(ctx context.Context, t *story, c *cast) error {
-	before, err := c.generation()
+	before, err := c.generation(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +110,7 @@ func rotatedTwice(ctx context.Context, t *story, c *cast) error {
 	if err != nil {
 		return err
 	}
-	after, err := c.generation()
+	after, err := c.generation(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,14 +119,14 @@ func rotatedTwice(ctx context.Context, t *story, c *cast) error {
 		return fmt.Errorf("after %d rotations the old secret is answered with %d %w", after-before, old, err)
 	}
 	t.say("%d tokens, %d rotations, 0 refused; old secret now %d", tokens, after-before, old)
-	t.show(fmt.Sprintf("%d tasks asked all the time, each with what it had read, for the whole soak, here %s", demoTasks, demoSoak))
+	t.show(fmt.Sprintf("%d tasks asked all the time, each with what it had read, for the whole soak, here %s", demoTasks, c.pace.soak))
 	return nil
 }
 
 // killedInMidRotation kills the broker that rotates when UAA has the new secret,
 // Airflow has the old one, and nobody has heard of either.
 func killedInMidRotation(ctx context.Context, t *story, c *cast) error {
-	before, err := c.generation()
+	before, err := c.generation(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,7 +135,7 @@ func killedInMidRotation(ctx context.Context, t *story, c *cast) error {
 		return err
 	}
 	killed := make(chan error, 1)
-	c.stage.environments["prod"].uaa.Faults.Add(standin.Fault{
+	c.environments["prod"].uaa.faults.Add(standin.Fault{
 		Call: "PUT /oauth/clients/" + c.kept.Login + "/secret", Kind: standin.LoseAfter,
 		After: func() { killed <- c.killWhoever(marks) },
 	})
@@ -162,7 +156,7 @@ func killedInMidRotation(ctx context.Context, t *story, c *cast) error {
 	since := time.Now()
 	t.say("killed after UAA had acted: it has two secrets, Airflow the old one, and no outcome is written")
 	err = until(ctx, func() bool {
-		now, err := c.generation()
+		now, err := c.generation(ctx)
 		return err == nil && now == before+1
 	})
 	if err != nil {
@@ -185,18 +179,19 @@ func retired(ctx context.Context, t *story, c *cast) error {
 	if err := until(ctx, func() bool { return c.secretChanges(uaastandin.ModeDelete) == 3 }); err != nil {
 		return fmt.Errorf("the old secret was not retired: %w", err)
 	}
-	client, found := c.stage.environments["prod"].uaa.Client(c.kept.Login)
-	if !found || client.Secrets != 1 {
-		return fmt.Errorf("the client has %d secrets after the soak", client.Secrets)
-	}
-	t.say("the rotation is whole: UAA has one secret again, the one in Airflow")
-	task, err := c.readAsTask(ctx, "prod", storyConnection)
+	prod := c.environments["prod"]
+	task, err := prod.readAsTask(ctx, storyConnection)
 	if err != nil {
 		return err
 	}
-	if _, status, err := task.token(ctx); err != nil || status != http.StatusOK {
-		return fmt.Errorf("what Airflow has is answered with %d %w", status, err)
+	accepted, err := prod.accepted(ctx, c.kept.Login)
+	if err != nil {
+		return err
 	}
+	if !slices.Equal(accepted, []string{task.Password}) {
+		return fmt.Errorf("UAA accepts %d secrets of the client after the soak, want the one that Airflow has", len(accepted))
+	}
+	t.say("the rotation is whole: UAA has one secret again, the one in Airflow")
 	c.kept = task
 	return nil
 }
@@ -217,17 +212,20 @@ func (c *cast) order(ctx context.Context, arguments ...string) (said string, err
 }
 
 // generation is that of the secret which Airflow has, as its marker says.
-func (c *cast) generation() (int, error) {
-	connection, found := c.stage.environments["prod"].airflow.Connection(storyConnection)
+func (c *cast) generation(ctx context.Context) (int, error) {
+	connection, err := c.environments["prod"].connection(ctx, storyConnection)
+	if err != nil {
+		return 0, err
+	}
 	marker, ours := identity.ParseMarker(connection.Description)
-	if !found || !ours {
-		return 0, errors.New("there is no connection " + storyConnection + " of ours in Airflow")
+	if !ours {
+		return 0, errors.New("the connection " + storyConnection + " in Airflow is not ours")
 	}
 	return marker.Generation, nil
 }
 
 func (c *cast) secretChanges(mode string) int {
-	return c.stage.environments["prod"].uaa.SecretChanges()[c.kept.Login][mode]
+	return c.environments["prod"].uaa.secretChanges(c.kept.Login, mode)
 }
 
 // markLogs remembers how long the brokers' logs are.

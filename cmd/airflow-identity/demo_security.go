@@ -31,7 +31,7 @@ func securityOfficer(ctx context.Context, t *story, c *cast) error {
 	if _, err := expect(201)(c.second.call(ctx, http.MethodPut, path, body)); err != nil {
 		return err
 	}
-	task, err := c.readAsTask(ctx, "dev", storyConnection)
+	task, err := c.environments["dev"].readAsTask(ctx, storyConnection)
 	if err != nil {
 		return err
 	}

@@ -2,32 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"slices"
-	"strings"
-	"sync"
-
-	"airflow-identity/integration/standin"
 )
 
 // cast is who plays in the demo.
 type cast struct {
 	stage         *stage
+	pace          pace
 	program       string // this one
 	first, second *demoBroker
+	environments  map[string]*demoEnvironment
 	orders        *ordersAPI // prod's
 
 	kept taskConnection // what a task has read and not let go
-
-	mu      sync.Mutex
-	secrets []string // every secret that went over the wire
 }
 
 func (c *cast) enter(ctx context.Context) (err error) {
-	c.listen()
+	if c.environments, err = relayed(c.stage); err != nil {
+		return err
+	}
 	if c.program, err = os.Executable(); err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
@@ -37,38 +31,18 @@ func (c *cast) enter(ctx context.Context) (err error) {
 	if c.second, err = startBroker(ctx, c.stage, c.program, "broker-2"); err != nil {
 		return err
 	}
-	c.orders, err = startOrdersAPI(ctx, c.stage.environments["prod"].uaa.Issuer())
+	c.orders, err = startOrdersAPI(ctx, c.environments["prod"].at().uaa+"/oauth/token")
 	return err
 }
 
-// listen remembers every secret that is sent to a UAA, to search for it later.
-func (c *cast) listen() {
-	for _, env := range c.stage.environments {
-		env.uaa.Faults.Add(standin.Fault{Match: func(r *http.Request, body []byte) bool {
-			var sent struct {
-				First  string `json:"client_secret"` // of a client that is made
-				Second string `json:"secret"`        // of one that gets another
-			}
-			if strings.HasPrefix(r.URL.Path, "/oauth/clients/") && json.Unmarshal(body, &sent) == nil {
-				c.heard(sent.First + sent.Second)
-			}
-			return false
-		}})
+// heardSecrets is every secret that went over the wire to a UAA.
+func (c *cast) heardSecrets() (all []string) {
+	for _, env := range c.environments {
+		for _, secrets := range env.uaa.secrets() {
+			all = append(all, secrets...)
+		}
 	}
-}
-
-func (c *cast) heard(secret string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if secret != "" && !slices.Contains(c.secrets, secret) {
-		c.secrets = append(c.secrets, secret)
-	}
-}
-
-func (c *cast) heardSecrets() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.secrets)
+	return all
 }
 
 func (c *cast) close() {
@@ -80,6 +54,7 @@ func (c *cast) close() {
 	if c.orders != nil {
 		c.orders.close()
 	}
+	closeRelays(c.environments)
 }
 
 type act struct {

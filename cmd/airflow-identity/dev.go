@@ -160,7 +160,8 @@ func (s *stage) tell(address string) devFile {
 		Environments: map[string]devEnvironment{},
 	}
 	for name, env := range s.environments {
-		file.Environments[name] = devEnvironment{UAA: env.uaa.URL(), Airflow: env.airflow.URL()}
+		at := env.systems.at()
+		file.Environments[name] = devEnvironment{UAA: at.uaa, Airflow: at.airflow}
 	}
 	return file
 }

@@ -21,12 +21,14 @@ import (
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 )
 
 // stage is what dev and demo play on: a Postgres of their own, and a UAA and an
 // Airflow for each environment, all on loopback and all in one folder.
 type stage struct {
 	folder       string
+	names        []string // of the environments
 	options      stageOptions
 	state        stageState
 	database     *postgres.Server
@@ -38,11 +40,20 @@ type stageOptions struct {
 	soak       time.Duration // of the plans, and the life of their tokens; 0: the product's own
 	durable    bool          // Postgres waits for the disk
 	bcryptCost int           // of UAA; the real one has bcrypt's default
+	open       opener        // nil: stand-ins
 }
 
+// opener starts the systems of an environment, with the stage's logins. Several are
+// started at a time.
+type opener func(ctx context.Context, s *stage, environment string) (*stageEnvironment, error)
+
+// stageEnvironment is a UAA and an Airflow.
 type stageEnvironment struct {
-	uaa     *uaastandin.Server
-	airflow *airflowstandin.Server
+	systems systems
+	told    addresses // where the brokers look for them, if not where they are
+
+	uaa     *uaastandin.Server     // nil if the systems are real ones
+	airflow *airflowstandin.Server // nil if the systems are real ones
 }
 
 // stageState is what a folder remembers, so that a restart finds its addresses,
@@ -74,11 +85,11 @@ const (
 
 // openStage starts everything in the folder.
 func openStage(ctx context.Context, folder string, names []string, options stageOptions) (_ *stage, err error) {
-	s := &stage{folder: folder, options: options, environments: map[string]*stageEnvironment{}}
+	s := &stage{folder: folder, names: names, options: options, environments: map[string]*stageEnvironment{}}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	if err := s.remember(names); err != nil {
+	if err := s.remember(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -92,16 +103,42 @@ func openStage(ctx context.Context, folder string, names []string, options stage
 	if err := store.Migrate(ctx, s.databaseURL()); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		if err := s.openEnvironment(name); err != nil {
-			return nil, fmt.Errorf("starting environment %s: %w", name, err)
-		}
+	if err := s.openEnvironments(ctx); err != nil {
+		return nil, err
 	}
 	// Only now are the addresses promised: until here each could still be another.
 	if err := s.writeState(); err != nil {
 		return nil, err
 	}
-	return s, s.writeConfig(names)
+	return s, s.writeConfig()
+}
+
+// openEnvironments starts all at once: real systems take their time.
+func (s *stage) openEnvironments(ctx context.Context) error {
+	open := s.options.open
+	if open == nil {
+		open = openStandIns
+	}
+	opened := make([]*stageEnvironment, len(s.names))
+	group, starting := errgroup.WithContext(ctx)
+	for i, name := range s.names {
+		group.Go(func() (err error) {
+			if opened[i], err = open(starting, s, name); err != nil {
+				return fmt.Errorf("starting environment %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	for i, name := range s.names {
+		if opened[i] != nil {
+			s.environments[name] = opened[i] // also after an error, to be closed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.rememberPorts()
 }
 
 // openDatabase starts Postgres on the port that the folder remembers, or at first
@@ -122,7 +159,7 @@ func (s *stage) openDatabase(ctx context.Context) error {
 }
 
 // remember reads the state, or makes it on the first start, as yet without ports.
-func (s *stage) remember(names []string) error {
+func (s *stage) remember() error {
 	path := filepath.Join(s.folder, stateFile)
 	text, err := os.ReadFile(path)
 	if err == nil {
@@ -143,7 +180,7 @@ func (s *stage) remember(names []string) error {
 		User: "platform", Password: identity.NewSecret().Reveal(),
 		UAASecret: identity.NewSecret().Reveal(), AirflowLogin: identity.NewSecret().Reveal(),
 	}
-	for _, name := range names {
+	for _, name := range s.names {
 		s.state.Plans[name] = uuid.NewString()
 	}
 	return nil
@@ -166,45 +203,22 @@ func (s *stage) takeLogin(user, password string) error {
 	return s.writeState()
 }
 
-// openEnvironment starts the stand-ins on the ports that the folder remembers. At
-// first there are none: each takes the one that the system gives it.
-func (s *stage) openEnvironment(name string) error {
-	ports := s.state.Ports[name]
-	uaa, err := uaastandin.Start(uaastandin.Config{
-		Addr: loopbackAddress(ports.UAA), BcryptCost: s.options.bcryptCost, Snapshot: s.snapshot(name, "uaa"),
-		Clients: []uaastandin.Client{{
-			ID: stageClient, Secret: s.state.UAASecret,
-			Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"},
-		}},
-	})
-	if err != nil {
-		return err
-	}
-	airflow, err := airflowstandin.Start(airflowstandin.Config{
-		Addr: loopbackAddress(ports.Airflow), Snapshot: s.snapshot(name, "airflow"),
-		Users: map[string]airflowstandin.User{stageAirflow: {Password: s.state.AirflowLogin, Role: airflowstandin.RoleOp}},
-	})
-	if err != nil {
-		uaa.Close()
-		return err
-	}
-	env := &stageEnvironment{uaa, airflow}
-	s.environments[name] = env
-	s.state.Ports[name], err = env.ports()
-	return err
-}
-
-func (e *stageEnvironment) ports() (pair stageAddressPair, err error) {
-	for of, port := range map[string]*int{e.uaa.URL(): &pair.UAA, e.airflow.URL(): &pair.Airflow} {
-		address, err := url.Parse(of)
-		if err == nil {
-			*port, err = strconv.Atoi(address.Port())
+func (s *stage) rememberPorts() error {
+	for name, env := range s.environments {
+		var pair stageAddressPair
+		at := env.systems.at()
+		for of, port := range map[string]*int{at.uaa: &pair.UAA, at.airflow: &pair.Airflow} {
+			address, err := url.Parse(of)
+			if err == nil {
+				*port, err = strconv.Atoi(address.Port())
+			}
+			if err != nil {
+				return fmt.Errorf("reading the address of a remote: %w", err)
+			}
 		}
-		if err != nil {
-			return pair, fmt.Errorf("reading the address of a stand-in: %w", err)
-		}
+		s.state.Ports[name] = pair
 	}
-	return pair, nil
+	return nil
 }
 
 // snapshot is what a stand-in held when it was last saved; nil at first.
@@ -237,15 +251,15 @@ func (s *stage) save() error {
 
 // Close stops everything. The folder stays.
 func (s *stage) Close() error {
-	var problems []error
+	var closing errgroup.Group
 	for _, env := range s.environments {
-		env.uaa.Close()
-		env.airflow.Close()
+		closing.Go(env.systems.Close)
 	}
+	err := closing.Wait()
 	if s.database != nil {
-		problems = append(problems, s.database.Stop())
+		err = errors.Join(err, s.database.Stop())
 	}
-	return errors.Join(problems...)
+	return err
 }
 
 func (s *stage) databaseURL() string { return s.database.URL("postgres") }
@@ -254,7 +268,7 @@ func (s *stage) configPath() string { return filepath.Join(s.folder, configName)
 
 // writeConfig writes the configuration as an operator would. Its secrets are in
 // the environment that serving gives.
-func (s *stage) writeConfig(names []string) error {
+func (s *stage) writeConfig() error {
 	timeout, soak := duration(s.options.timeout), duration(s.options.soak)
 	tokens := TokenLifetimeConfig{Default: soak, Maximum: soak} // a token must not outlive a soak
 	if soak == 0 {
@@ -266,15 +280,18 @@ func (s *stage) writeConfig(names []string) error {
 		Budget:        defaultBudget,
 		Environments:  map[string]EnvironmentConfig{},
 	}
-	for _, name := range names {
-		env := s.environments[name]
+	for _, name := range s.names {
+		at, public := s.environments[name].systems.at(), ""
+		if told := s.environments[name].told; told != (addresses{}) {
+			at, public = told, at.uaa
+		}
 		config.Environments[name] = EnvironmentConfig{
 			UAA: UAAConfig{
-				URL: env.uaa.URL(), ClientID: stageClient, Timeout: timeout,
+				URL: at.uaa, PublicURL: public, ClientID: stageClient, Timeout: timeout,
 				ClientAuth: ClientAuthConfig{Kind: "secret", Secret: "env:UAA_CLIENT_SECRET"},
 			},
 			Airflow: AirflowConfig{
-				URL: env.airflow.URL(), Timeout: timeout,
+				URL: at.airflow, Timeout: timeout,
 				Auth: AirflowAuthConfig{Kind: "password", Username: stageAirflow, Password: "env:AIRFLOW_PASSWORD"},
 			},
 		}

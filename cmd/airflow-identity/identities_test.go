@@ -47,7 +47,11 @@ func TestIdentities(t *testing.T) {
 	}
 
 	c := &cast{stage: s}
-	c.listen()
+	var err error
+	if c.environments, err = relayed(s); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
 	a := asker{t, s.broker(t, "broker"), c}
 	for _, plan := range []string{"prod", "dev"} {
 		path, body := c.create(plan, "orders", nil)
@@ -138,7 +142,11 @@ func TestIdentities(t *testing.T) {
 			t.Errorf("show %s: got %d %q %q, want 1 and %q", id, code, stdout, stderr, says)
 		}
 	}
-	for _, secret := range c.secrets {
+	secrets := c.heardSecrets()
+	if len(secrets) == 0 {
+		t.Error("no secret was heard: nothing was searched for")
+	}
+	for _, secret := range secrets {
 		if strings.Contains(fmt.Sprint(everything, readable, gone, listed), secret) {
 			t.Error("a secret is shown")
 		}

@@ -57,11 +57,7 @@ func Install(ctx context.Context, cache string, progress io.Writer) error {
 	}
 	defer unlock()
 
-	missing := false
-	for _, part := range parts(cache) {
-		missing = missing || !part.complete(cache)
-	}
-	with, err := systemTools(ctx, missing, progress)
+	with, err := systemTools(ctx, !Complete(cache), progress)
 	if err != nil {
 		return err
 	}
@@ -76,6 +72,16 @@ func Install(ctx context.Context, cache string, progress io.Writer) error {
 		fmt.Fprintf(progress, "installed %s in %.1f s\n", part.name, time.Since(begun).Seconds())
 	}
 	return nil
+}
+
+// Complete tells whether Install has nothing left to put into the folder.
+func Complete(cache string) bool {
+	for _, part := range parts(cache) {
+		if !part.complete(cache) {
+			return false
+		}
+	}
+	return true
 }
 
 func parts(cache string) []part {

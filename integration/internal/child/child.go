@@ -41,6 +41,8 @@ type Config struct {
 	// Dir is the working directory, "/" if empty: ours may be one that
 	// Credential's user cannot enter, or that someone wants to remove.
 	Dir string
+	// Stdin is what it reads; nil is empty.
+	Stdin *os.File
 	// Stdout and Stderr receive what it writes; nil discards it. They are files,
 	// not writers, because a writer would need a goroutine that has to stop too.
 	Stdout, Stderr *os.File
@@ -79,8 +81,11 @@ func Start(c Config) (*Process, error) {
 
 	command := exec.Command(c.Path, c.Args...)
 	command.Env, command.Dir, command.ExtraFiles = c.Env, c.Dir, c.ExtraFiles
+	if c.Stdin != nil {
+		command.Stdin = c.Stdin // a nil *os.File would be an interface that is not nil
+	}
 	if c.Stdout != nil {
-		command.Stdout = c.Stdout // a nil *os.File would be an interface that is not nil
+		command.Stdout = c.Stdout
 	}
 	if c.Stderr != nil {
 		command.Stderr = c.Stderr
