@@ -29,7 +29,7 @@ test: go postgres compiler ## every test that needs only Go and Postgres, race d
 # One package at a time, since each may start a UAA and an Airflow of its own.
 e2e: go postgres ## the story on a real UAA and a real Airflow, installed into .cache
 	$(GO) run ./integration/real/install
-	@files=$$(grep -rl --include='*_test.go' '^//go:build e2e' integration) && \
+	@files=$$(grep -rl --include='*_test.go' '^//go:build e2e' integration cmd) && \
 	names=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t \*testing\.T).*/\1/p' $$files | paste -sd '|' -) && \
 	packages=$$(for file in $$files; do echo "./$${file%/*}"; done | sort -u | tr '\n' ' ') && \
 	set -x && $(GO) test -tags e2e -count=1 -v -timeout 30m -p 1 -run "^($$names)$$" $$packages

@@ -94,6 +94,7 @@ func decode(token string) ([]string, error) {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return nil, fmt.Errorf("decoding the token: %w", err)
 	}
+	slices.Sort(claims.Aud) // UAA has them in no order
 	slices.Sort(claims.Authorities)
 	return []string{
 		"iss          " + claims.Iss,

@@ -48,12 +48,13 @@ func (c *cast) startTasks(ctx context.Context) *tasks {
 func (t *tasks) keepOne(ctx context.Context, c *cast) {
 	// What is under way when the tasks are stopped is a token like the others.
 	asking := context.WithoutCancel(ctx)
+	read := time.Now() // a secret may be old by the time that it is here
 	task, err := c.environments["prod"].readAsTask(asking, storyConnection)
 	if err != nil {
 		t.count(0, err)
 		return
 	}
-	for read := time.Now(); ctx.Err() == nil && time.Since(read) < c.pace.soak; time.Sleep(c.pace.taskPause) {
+	for ; ctx.Err() == nil && time.Since(read) < c.pace.soak; time.Sleep(c.pace.taskPause) {
 		_, status, err := task.token(asking)
 		t.count(status, err)
 	}

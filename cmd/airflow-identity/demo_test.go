@@ -20,16 +20,19 @@ type demoRun struct {
 	processes []string
 }
 
-// playedDemo runs the real demo once for all tests that look at it.
-var playedDemo = sync.OnceValues(func() (demoRun, error) {
-	folder := filepath.Join(filepath.Dir(programPath), "tmp")
-	if err := os.Mkdir(folder, 0o777); err != nil {
+// playedDemo is the real demo, run once for all tests that look at it.
+var playedDemo = sync.OnceValues(func() (demoRun, error) { return playDemo(nil) })
+
+// playDemo runs the real demo with nothing of our environment but what is named.
+func playDemo(environment []string, flags ...string) (demoRun, error) {
+	folder, err := os.MkdirTemp(filepath.Dir(programPath), "tmp-")
+	if err != nil {
 		return demoRun{}, err
 	}
 	var out, complaint strings.Builder
-	cmd := exec.Command(programPath, "demo")
+	cmd := exec.Command(programPath, append([]string{"demo"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &out, &complaint
-	cmd.Env = append(plainEnvironment(), "TMPDIR="+folder)
+	cmd.Env = append(append(plainEnvironment(), environment...), "TMPDIR="+folder)
 	_ = cmd.Run() // the exit code tells
 	r := demoRun{code: cmd.ProcessState.ExitCode(), story: out.String(), complaint: complaint.String()}
 	entries, err := os.ReadDir(folder)
@@ -41,7 +44,7 @@ var playedDemo = sync.OnceValues(func() (demoRun, error) {
 	}
 	r.processes, err = processesAbout(folder)
 	return r, err
-})
+}
 
 // processesAbout finds processes whose command line or environment names a folder.
 func processesAbout(folder string) ([]string, error) {
@@ -99,7 +102,7 @@ func TestDemo(t *testing.T) {
 		"the rotation is whole: UAA has one secret again",
 		"the other took over when the lease ended", "each made once",
 		"the secret that a task has kept: 401", "clients left: 0, connections left: 0",
-		"bindings left in the rows: 0, sealed secrets: 0", "All as expected", "make e2e",
+		"bindings left in the rows: 0, sealed secrets: 0", "All as expected", programPath + " demo --real",
 	} {
 		if !strings.Contains(r.story, says) {
 			t.Errorf("the story does not say %q", says)
@@ -114,10 +117,45 @@ func TestDemo(t *testing.T) {
 	if t.Failed() {
 		t.Log(r.story)
 	}
+	r.leavesNothing(t)
+}
+
+func (r demoRun) leavesNothing(t *testing.T) {
+	t.Helper()
 	if len(r.files) > 0 {
 		t.Errorf("left in the temporary folder: %q", r.files)
 	}
 	if len(r.processes) > 0 {
 		t.Errorf("left running: %q", r.processes)
+	}
+}
+
+// TestRealDemoTellsWhatIsMissing: where nothing can be installed it says what to do,
+// and starts nothing.
+func TestRealDemoTellsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for why, test := range map[string]struct {
+		environment []string
+		says        []string
+	}{
+		"no cache folder": {nil, []string{"not inside the repository, and AIRFLOW_IDENTITY_CACHE is not set"}},
+		"nothing to install with": {
+			[]string{"AIRFLOW_IDENTITY_CACHE=" + t.TempDir()},
+			[]string{"installing a real UAA and a real Airflow into ", "this takes minutes\n", "install by hand", "Maven"},
+		},
+	} {
+		var out, complaint strings.Builder
+		cmd := exec.CommandContext(t.Context(), programPath, "demo", "--real")
+		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &out, &complaint
+		cmd.Env = append(test.environment, "PATH="+t.TempDir())
+		_ = cmd.Run() // the exit code tells
+		if code := cmd.ProcessState.ExitCode(); code != exitFailed || out.Len() > 0 {
+			t.Errorf("%s: exit code %d, want %d, and the story %q, want none", why, code, exitFailed, out.String())
+		}
+		for _, says := range test.says {
+			if !strings.Contains(complaint.String(), says) {
+				t.Errorf("%s: got %q, want %q in it", why, complaint.String(), says)
+			}
+		}
 	}
 }

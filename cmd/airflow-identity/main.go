@@ -14,7 +14,7 @@
 //	airflow-identity apply          what is done only when told: after a restore, a loss
 //
 // Each verb is a file of its own. This package wires the others together and
-// reads configuration; only the files of dev and demo know a stand-in.
+// reads configuration; only the files of dev and demo know a stand-in or start a real system.
 package main
 
 import (

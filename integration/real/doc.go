@@ -5,13 +5,13 @@
 // own that lasts as long as the process. A stand-in can be wrong in the same way
 // as the code that is tested against it; these cannot.
 //
-// Only tests behind the build tag e2e use it. They start what they need:
+// Tests behind the build tag e2e use it, and demo --real. They start what they need:
 //
 //	uaa, err := real.StartUAA(ctx, real.UAAConfig{})
 //	airflow, err := real.StartAirflow(ctx, real.AirflowConfig{})
 //
 // Install puts everything into one cache folder and is done in no time when it is
-// there; `make e2e` calls it first. What belongs to the operating system (a Java 17,
+// there; `make e2e` and demo --real call it first. What belongs to the operating system (a Java 17,
 // Maven, a Python 3.11 with venv, PgBouncer) comes from the system's package manager,
 // all else from published packages at exact versions, each compared with a pinned sum.
 //

@@ -86,6 +86,8 @@ func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 		})
 	}
 
+	t.Run("a script that stays up", func(t *testing.T) { answersQuestions(t, airflow, client.ID) })
+
 	for name, server := range map[string]interface {
 		Stop() error
 		Pid() int
@@ -100,6 +102,45 @@ func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 		if _, err := os.Stat(server.Dir()); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s's folder after Stop: got %v, want it gone", name, err)
 		}
+	}
+}
+
+// answersQuestions asks a script twice, and then for what it stumbles over.
+func answersQuestions(t *testing.T, airflow *Airflow, login string) {
+	script, err := airflow.StartPython(`
+import os, sys
+from airflow.providers.http.hooks.http import HttpHook
+
+answers = open(int(os.environ["ANSWERS"]), "w")
+for question in sys.stdin:
+    print("noise that is no answer")
+    print(HttpHook.get_connection(question.strip()).login, file=answers, flush=True)
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := script.Ask(t.Context(), "acme_orders"); err != nil || got != login {
+			t.Errorf("the connection's login: got %q %v, want %s", got, err, login)
+		}
+	}
+	if got, err := script.Ask(t.Context(), "nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("a connection that is not there: got %q %v, want what Python says of it", got, err)
+	}
+	if err := script.Stop(); err != nil {
+		t.Errorf("stop the script: %v", err)
+	}
+	silent, err := airflow.StartPython("import sys; sys.stdin.read()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := silent.Ask(ctx, "anything"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a script that says nothing: got %q %v, want no more waiting than the context allows", got, err)
+	}
+	if err := silent.Stop(); err != nil {
+		t.Errorf("stop the silent script: %v", err)
 	}
 }
 
