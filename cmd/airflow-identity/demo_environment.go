@@ -39,7 +39,8 @@ type demoEnvironment struct {
 }
 
 // relayed puts relays before all systems of a stage. Brokers that start from now on go
-// through them.
+// through them, and tell tasks where UAA itself is; Airflow's address in the credentials
+// is the relay's, since there is but one.
 func relayed(s *stage) (_ map[string]*demoEnvironment, err error) {
 	environments := map[string]*demoEnvironment{}
 	defer func() {

@@ -16,10 +16,10 @@ import (
 // not anybody hears of it.
 func TestRelayHearsWhatIsLost(t *testing.T) {
 	t.Parallel()
-	var acted []string // the relay is asked one thing at a time
+	acted := make(chan string, 3)
 	remote := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		acted = append(acted, r.Host+r.URL.Path+" "+string(body))
+		acted <- r.Host + r.URL.Path + " " + string(body)
 		if r.Method == http.MethodPost {
 			w.WriteHeader(http.StatusCreated)
 		}
@@ -56,8 +56,12 @@ func TestRelayHearsWhatIsLost(t *testing.T) {
 	}
 
 	host := strings.TrimPrefix(remote.URL, "http://")
-	if want := []string{host + "/uaa/oauth/clients/restricted " + create, host + "/uaa/oauth/clients/afi-1/secret " + add}; !slices.Equal(acted, want) {
-		t.Errorf("the remote: got %q, want %q", acted, want)
+	var got []string
+	for len(acted) > 0 {
+		got = append(got, <-acted)
+	}
+	if want := []string{host + "/uaa/oauth/clients/restricted " + create, host + "/uaa/oauth/clients/afi-1/secret " + add}; !slices.Equal(got, want) {
+		t.Errorf("the remote: got %q, want %q", got, want)
 	}
 	if got, want := r.secrets()["afi-1"], []string{"first", "second"}; !slices.Equal(got, want) {
 		t.Errorf("secrets: got %q, want %q", got, want)
