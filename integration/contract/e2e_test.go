@@ -1,0 +1,153 @@
+//go:build e2e && unix
+
+package contract
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"airflow-identity/identity"
+	"airflow-identity/integration/real"
+	standin "airflow-identity/integration/standin/airflow"
+	"airflow-identity/integration/standin/uaa"
+)
+
+// target is a system that a suite is run on: the stand-in first, which all others are
+// compared with, then real ones.
+type target struct {
+	suite, name string
+	// same: it is the very version that the stand-in stands for, and may differ in
+	// nothing. Another may keep a rule that this one does not, or the other way round,
+	// as long as the program is made for both.
+	same  bool
+	start func(*testing.T) func(context.Context) (Report, error)
+}
+
+// targets: another version is another line.
+var targets = []target{
+	{SuiteUAA, "stand-in", true, standInUAA},
+	{SuiteUAA, "UAA 4.30.0", true, realUAA},
+	{SuiteAirflowV1, "stand-in", true, standInAirflow(standin.Version2)},
+	{SuiteAirflowV2, "stand-in", true, standInAirflow(standin.Version3)},
+	{SuiteAirflowV2, "Airflow 3.3.2", true, realAirflow},
+}
+
+func standInUAA(t *testing.T) func(context.Context) (Report, error) {
+	_, target := ownUAA(t, uaa.Config{})
+	return target.Run
+}
+
+func standInAirflow(version string) func(*testing.T) func(context.Context) (Report, error) {
+	return func(t *testing.T) func(context.Context) (Report, error) {
+		_, target := ownAirflow(t, version, "op")
+		return target.Run
+	}
+}
+
+// startMost is for a machine that has other things to do.
+const startMost = 5 * time.Minute
+
+func realUAA(t *testing.T) func(context.Context) (Report, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), startMost)
+	defer cancel()
+	server, err := real.StartUAA(ctx, real.UAAConfig{Broker: real.Client{Authorities: []string{"clients.admin", "tokens.revoke"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	return UAA{
+		URL: server.URL, ClientID: server.Broker.ID, Secret: identity.SecretFrom(server.Broker.Secret), Transport: transport(t),
+	}.Run
+}
+
+func realAirflow(t *testing.T) func(context.Context) (Report, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), startMost)
+	defer cancel()
+	server, err := real.StartAirflow(ctx, real.AirflowConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	way := transport(t)
+	return Airflow{URL: server.URL, Authorize: passwordLogin(server.URL, server.User, server.Password, way), Transport: way}.Run
+}
+
+// Every system gets the same list, and every verdict must be the stand-in's: what is true
+// of it alone is not true.
+func TestE2EContract(t *testing.T) {
+	t.Parallel()
+	reports := make([]Report, len(targets))
+	took := make([]time.Duration, len(targets))
+	t.Run("run", func(t *testing.T) {
+		for i, target := range targets {
+			t.Run(target.suite+", "+target.name, func(t *testing.T) {
+				t.Parallel()
+				run := target.start(t)
+				begun := time.Now()
+				report, err := run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				reports[i], took[i] = report, time.Since(begun)
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+
+	for _, suite := range []string{SuiteUAA, SuiteAirflowV1, SuiteAirflowV2} {
+		var columns []int
+		for i, target := range targets {
+			if target.suite == suite {
+				columns = append(columns, i)
+			}
+		}
+		t.Log(table(suite, columns, reports, took))
+		want := reports[columns[0]]
+		for _, i := range columns {
+			compare(t, targets[i], reports[i], want)
+		}
+	}
+}
+
+func compare(t *testing.T, target target, got, want Report) {
+	t.Helper()
+	if got.Suite != target.suite || len(got.Findings) != len(want.Findings) {
+		t.Errorf("%s: got %d cases of %s, want %d of %s", target.name, len(got.Findings), got.Suite, len(want.Findings), target.suite)
+		return
+	}
+	if len(got.Left) > 0 {
+		t.Errorf("%s: left behind: %v", target.name, got.Left)
+	}
+	for i, f := range got.Findings {
+		mild := func(v Verdict) bool { return v == Holds || v == Otherwise }
+		stand := want.Findings[i].Verdict
+		if f.Verdict == Broken || f.Verdict != stand && (target.same || !mild(f.Verdict) || !mild(stand)) {
+			t.Errorf("%s, %s: %s: %s %s; the stand-in: %s %s", target.suite, target.name, f.Case, f.Verdict, f.Seen, stand, want.Findings[i].Seen)
+		}
+	}
+}
+
+func table(suite string, columns []int, reports []Report, took []time.Duration) string {
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s", suite)
+	for _, i := range columns {
+		fmt.Fprintf(w, "\t%s (%.1f s)", targets[i].name, took[i].Seconds())
+	}
+	fmt.Fprintln(w)
+	for row, f := range reports[columns[0]].Findings {
+		fmt.Fprint(w, f.Case)
+		for _, i := range columns {
+			fmt.Fprintf(w, "\t%s", reports[i].Findings[row].Verdict)
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush() // into memory
+	return out.String()
+}
