@@ -61,6 +61,9 @@ func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View,
 	return act(ctx, env, wanted{View: v, client: e.client(v), connection: v.connection(v.marker(e.Broker))})
 }
 
+// labelBroker is the label of a client that names the broker which made it.
+const labelBroker = "afi_broker"
+
 // client is the UAA client as the row says it should be.
 func (e *Engine) client(v View) Client {
 	i := v.Identity
@@ -70,7 +73,7 @@ func (e *Engine) client(v View) Client {
 		Authorities:   i.Granted,
 		TokenLifetime: i.TokenLifetime,
 		Labels: map[string]string{
-			"afi_broker":   string(e.Broker),
+			labelBroker:    string(e.Broker),
 			"afi_identity": string(i.ID),
 			"afi_instance": string(v.Instance.GUID),
 		},

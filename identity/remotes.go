@@ -52,6 +52,19 @@ type Client struct {
 	Labels map[string]string
 }
 
+// Forgotten tells whether UAA shows none of what the client was labelled with: there may
+// be a UAA that keeps no such keys. There the row alone tells whose a client is, and that
+// they are missing is no drift. Nor is it where somebody took all of them away by hand:
+// labels are for people and for clients without a row, and no identity rests on them.
+func (c Client) Forgotten(shown Client) bool {
+	for key := range c.Labels {
+		if _, kept := shown.Labels[key]; kept {
+			return false
+		}
+	}
+	return len(c.Labels) > 0
+}
+
 // Clients is one environment's UAA. Every method tries exactly once, within the
 // context's deadline, after which no byte of it is written any more; whoever
 // calls decides on repeating. The error explains any outcome but Done and

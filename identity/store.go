@@ -53,6 +53,9 @@ type Store interface {
 	Standing(ctx context.Context, environment EnvironmentName, before time.Time, after ID, limit int) ([]ID, error)
 	// Sample draws some of them.
 	Sample(ctx context.Context, environment EnvironmentName, n int) ([]ID, error)
+	// Unclaimed gives those of the ids of which there is no row, not even of one that
+	// has ended.
+	Unclaimed(ctx context.Context, ids []ID) ([]ID, error)
 	// Doubt makes things of identities be looked at again, in the lane of sweeps,
 	// where nobody works on them already.
 	Doubt(ctx context.Context, ids []ID, thing ThingName, now time.Time) error

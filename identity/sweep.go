@@ -90,29 +90,75 @@ func (s sweep) run(ctx context.Context, probeAll bool) error {
 // clients compares every client that UAA lists, and gives those that it saw.
 func (s sweep) clients(ctx context.Context) (map[ID]bool, error) {
 	seen := map[ID]bool{}
-	return seen, s.env.Clients.List(ctx, func(page []FoundClient) error {
+	var lost orphans
+	err := s.env.Clients.List(ctx, func(page []FoundClient) error {
 		found := map[ID]FoundClient{}
 		for _, c := range page {
 			if id, ours := strings.CutPrefix(string(c.ID), clientPrefix); ours {
 				found[ID(id)] = c
 			}
 		}
-		return s.compare(ctx, TheClient, slices.Collect(maps.Keys(found)), func(v View) bool {
+		err := s.compare(ctx, TheClient, slices.Collect(maps.Keys(found)), func(v View) bool {
 			seen[v.Identity.ID] = true
 			return found[v.Identity.ID].is(s.client(v))
 		})
+		if err != nil {
+			return err
+		}
+		return s.noteOrphans(ctx, found, &lost)
 	})
+	s.tell(lost)
+	return seen, err
+}
+
+// orphans are clients that are named as ours are, and that no row knows.
+type orphans struct {
+	count int
+	some  []ClientID
+}
+
+// orphansTold is how many are named in the log.
+const orphansTold = 10
+
+// noteOrphans looks for them on a page. One that names another broker is that one's; where
+// UAA keeps no labels nothing tells whose it is.
+func (s sweep) noteOrphans(ctx context.Context, found map[ID]FoundClient, lost *orphans) error {
+	ids, err := s.Store.Unclaimed(ctx, slices.Collect(maps.Keys(found)))
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		if broker, labelled := found[id].Labels[labelBroker]; labelled && broker != string(s.Broker) {
+			continue
+		}
+		lost.count++
+		if len(lost.some) < orphansTold {
+			lost.some = append(lost.some, found[id].ID)
+		}
+	}
+	return nil
+}
+
+// tell reports them. Nothing takes them away: a row that is missing may be missing because
+// the database was restored.
+func (s sweep) tell(lost orphans) {
+	if lost.count > 0 {
+		s.Logger.Warn("clients are there that no row knows; they are left alone: look whose they are, and delete in uaa those that nobody needs",
+			"environment", s.env.Name, "count", lost.count, "some", lost.some)
+	}
 }
 
 // is tells whether a client is as it should be. Labels that are not ours are of no
-// account.
+// account, and none are where UAA keeps none.
 func (f FoundClient) is(want Client) bool {
+	forgotten := want.Forgotten(f.Client)
 	for key, value := range want.Labels {
-		if f.Labels[key] != value {
+		if f.Labels[key] != value && !forgotten {
 			return false
 		}
 	}
-	return f.Plain && f.Name == want.Name && f.TokenLifetime == want.TokenLifetime && sameSet(f.Authorities, want.Authorities)
+	named := f.Name == want.Name || forgotten && f.Name == ""
+	return f.Plain && named && f.TokenLifetime == want.TokenLifetime && sameSet(f.Authorities, want.Authorities)
 }
 
 // connections compares every connection that Airflow lists as ours.

@@ -56,6 +56,7 @@ type options struct {
 	quota   catalog.Quota // 0: any number
 	breaker bool          // leave a remote that is down alone, for a second at a time
 	dev     bool          // a second environment, dev
+	forgets bool          // UAA keeps no additional information
 	// sweep is the period of sweeps; 0: there are none, so that what a test sees is
 	// what its verbs caused.
 	sweep time.Duration
@@ -153,7 +154,7 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 		w.t.Fatal(err)
 	}
 	u, err := uaa.Start(uaa.Config{
-		Snapshot: key, CheapHashes: true,
+		Snapshot: key, CheapHashes: true, Forgets: w.options.forgets,
 		Clients: []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
 	})
 	if err != nil {

@@ -75,6 +75,18 @@ func (s *Store) Expected(ctx context.Context, ids []identity.ID) ([]identity.Vie
 	return views, reading("the identities of a page", err)
 }
 
+const sqlUnclaimed = `SELECT x FROM unnest($1::text[]) x WHERE NOT EXISTS (SELECT FROM identity y WHERE y.id = x)`
+
+// Unclaimed gives those of the ids of which there is no row at all.
+func (s *Store) Unclaimed(ctx context.Context, ids []identity.ID) ([]identity.ID, error) {
+	rows, err := s.pool.Query(ctx, sqlUnclaimed, ids)
+	if err != nil {
+		return nil, reading("what no row knows", err)
+	}
+	unclaimed, err := pgx.CollectRows(rows, pgx.RowTo[identity.ID])
+	return unclaimed, reading("what no row knows", err)
+}
+
 const sqlStanding = `SELECT y.id FROM identity y
 WHERE y.environment = $1 AND y.ended_at IS NULL AND y.id > $3 AND y.client_phase = 'present'
 	AND (y.kind = 'app' AND y.created_at < $2 OR y.published_at < $2)

@@ -19,7 +19,7 @@ const callRead = "GET /oauth/clients/{id}"
 // Read compares a client with how it should be. See identity.Clients.
 //
 // UAA never shows a secret, nor how many there are: that takes a probe. Keys beside
-// our labels are others' business.
+// our labels are others' business, and a UAA that shows none of ours keeps none.
 func (c *Client) Read(ctx context.Context, client identity.Client) (identity.Outcome, error) {
 	ctx, cancel := c.system.Within(ctx)
 	defer cancel()
@@ -39,7 +39,14 @@ func (c *Client) Read(ctx context.Context, client identity.Client) (identity.Out
 		return identity.Unknown, fmt.Errorf("reading client %s: %w", id, answer.Unreadable(err))
 	}
 	asked := asStored(client, identity.Secret{})
-	err = errors.Join(asked.compare(got), asked.compareRest(got), compareLabels(client.Labels, labels(answer.Body)))
+	kept := labels(answer.Body)
+	if client.Forgotten(identity.Client{Labels: kept}) {
+		client.Labels = nil
+		if got.Name == "" { // it is additional information as well
+			got.Name = asked.Name
+		}
+	}
+	err = errors.Join(asked.compare(got), asked.compareRest(got), compareLabels(client.Labels, kept))
 	if err != nil {
 		return identity.Differs, fmt.Errorf("reading client %s: %w", id, err)
 	}

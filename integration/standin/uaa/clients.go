@@ -31,7 +31,7 @@ func (s *Server) created(r *http.Request, restricted bool) (*record, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
-	sent, fail := readClient(r)
+	sent, fail := s.readClient(r)
 	if fail != nil {
 		return nil, fail
 	}
@@ -83,7 +83,7 @@ func (s *Server) updated(r *http.Request, id string, restricted bool) (*record, 
 	if fail != nil {
 		return nil, fail
 	}
-	sent, fail := readClient(r)
+	sent, fail := s.readClient(r)
 	if fail != nil {
 		return nil, fail
 	}
@@ -208,7 +208,7 @@ type sentClient struct {
 	Additional  map[string]json.RawMessage
 }
 
-func readClient(r *http.Request) (*sentClient, *failure) {
+func (s *Server) readClient(r *http.Request) (*sentClient, *failure) {
 	keys, fail := readObject(r)
 	if fail != nil {
 		return nil, fail
@@ -218,6 +218,9 @@ func readClient(r *http.Request) (*sentClient, *failure) {
 		if err := sent.set(key, value); err != nil {
 			return nil, page(http.StatusBadRequest)
 		}
+	}
+	if s.forgets {
+		maps.DeleteFunc(sent.Additional, func(key string, _ json.RawMessage) bool { return key != "name" })
 	}
 	return sent, nil
 }

@@ -30,6 +30,10 @@ type Config struct {
 	Now         func() time.Time // default time.Now
 	Logger      *slog.Logger     // one line per call, at debug; default none
 
+	// Forgets makes it a UAA that keeps no additional information but the name, and so
+	// tells nobody's keys again. None is known to.
+	Forgets bool
+
 	// BeforeSecretWrite is called by a change of a client's secret that has read and
 	// hashed, and has yet to write. Two changes that wait in it for each other overlap.
 	BeforeSecretWrite func(id string)
@@ -83,6 +87,7 @@ type Server struct {
 	store  *store
 	tokens atomic.Int64
 
+	forgets           bool
 	beforeSecretWrite func(id string)
 }
 
@@ -98,6 +103,7 @@ func Start(cfg Config) (*Server, error) {
 		hasher: newHasher(cfg.BcryptCost, cfg.CheapHashes, cfg.Now),
 		store:  newStore(),
 
+		forgets:           cfg.Forgets,
 		beforeSecretWrite: cfg.BeforeSecretWrite,
 	}
 	if err := s.restore(cfg.Snapshot); err != nil {
