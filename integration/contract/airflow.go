@@ -167,6 +167,9 @@ func (s *airflowSite) authorized(ctx context.Context) (http.Header, error) {
 		return nil, silent{fmt.Errorf("cannot log in: %w", err)}
 	}
 	request.Header.Set("Accept", "application/json")
+	_, credential, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	_, password, _ := request.BasicAuth()
+	s.hide(credential, password)
 	return request.Header, nil
 }
 
@@ -230,11 +233,11 @@ func (a answer) is(c connection) error {
 		"conn_type": "http", "description": c.description, "host": tokenHost, "login": loginSent, "schema": "",
 	} {
 		if got := textOf(object[key]); got != want {
-			return fmt.Errorf("%s: %s is %s; expected %s", a.call, key, say(got), say(want))
+			return fmt.Errorf("%s: %s is %s; expected %s", a.call, key, a.caller.say(got), a.caller.say(want))
 		}
 	}
 	if object["port"] != nil {
-		return fmt.Errorf("%s: port is %s; expected none", a.call, say(object["port"]))
+		return fmt.Errorf("%s: port is %s; expected none", a.call, a.caller.say(object["port"]))
 	}
 	return nil
 }

@@ -96,11 +96,14 @@ func takesLongIDs(ctx context.Context, s *airflowSite) error {
 	if err != nil {
 		return err
 	}
+	if a.status/100 != 2 {
+		return a.expected("2xx")
+	}
 	read, err := s.read(ctx, c.id)
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.be(s.api.created), read.be(http.StatusOK), read.is(c))
+	return errors.Join(read.be(http.StatusOK), read.is(c))
 }
 
 func takenID(ctx context.Context, s *airflowSite) error {
@@ -204,7 +207,7 @@ func extraStays(ctx context.Context, s *airflowSite) error {
 		return err
 	}
 	if got := a.text("extra"); !strings.Contains(got, "kept") {
-		return fmt.Errorf("extra is %s after a PATCH that does not name it; expected %s", say(got), say(extraSent))
+		return fmt.Errorf("extra is %s after a PATCH that does not name it; expected %s", s.say(got), s.say(extraSent))
 	}
 	return nil
 }
@@ -312,7 +315,7 @@ func listsExtra(ctx context.Context, s *airflowSite) error {
 		if strings.Contains(got, "kept") {
 			return nil
 		}
-		return fmt.Errorf("extra is %s; expected %s", say(got), say(extraSent))
+		return fmt.Errorf("extra is %s; expected %s", s.say(got), s.say(extraSent))
 	default:
 		return handled("lists do not show it: a proxy or verify: false that is put there is not noticed")
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +46,17 @@ func newCaller(address string, transport http.RoundTripper) (*caller, error) {
 // newSecret gives a secret that is never told.
 func (c *caller) newSecret() string {
 	secret := random(20)
-	c.secrets = append(c.secrets, identity.SecretFrom(secret))
+	c.hide(secret)
 	return secret
+}
+
+// hide keeps texts out of reports.
+func (c *caller) hide(texts ...string) {
+	for _, text := range texts {
+		if secret := identity.SecretFrom(text); text != "" && !slices.Contains(c.secrets, secret) {
+			c.secrets = append(c.secrets, secret)
+		}
+	}
 }
 
 func random(bytes int) string {
@@ -175,11 +185,11 @@ func marshal(body any) []byte {
 	return text
 }
 
-// say shortens a value for a report. It is for what the suite has made itself.
-func say(value any) string {
+// say shortens a value for a report.
+func (c *caller) say(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil || len(text) > 120 {
 		return "something long"
 	}
-	return string(text)
+	return remote.Scrub(string(text), c.secrets...)
 }

@@ -181,9 +181,7 @@ func (s *uaaSite) ask(ctx context.Context, base, id, secret string, more url.Val
 	a, err := s.send(ctx, http.MethodPost, base+"/oauth/token", http.Header{
 		"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"},
 	}, []byte(form.Encode()))
-	if token := a.text("access_token"); token != "" {
-		s.secrets = append(s.secrets, identity.SecretFrom(token))
-	}
+	s.hide(a.text("access_token"))
 	return a, err
 }
 
@@ -290,11 +288,11 @@ func (a answer) isClient(c client) error {
 		"authorities": c.authorities, "scope": {"uaa.none"}, "authorized_grant_types": {"client_credentials"},
 	} {
 		if got := listOf(object[key]); !sameSet(got, want) {
-			return fmt.Errorf("%s: %s is %s; expected %s", a.call, key, say(got), say(want))
+			return fmt.Errorf("%s: %s is %s; expected %s", a.call, key, a.caller.say(got), a.caller.say(want))
 		}
 	}
 	if life, _ := object["access_token_validity"].(float64); int(life) != c.life {
-		return fmt.Errorf("%s: access_token_validity is %s; expected %d", a.call, say(object["access_token_validity"]), c.life)
+		return fmt.Errorf("%s: access_token_validity is %s; expected %d", a.call, a.caller.say(object["access_token_validity"]), c.life)
 	}
 	if a.has(c.secret) {
 		return fmt.Errorf("%s: the answer repeats the secret", a.call)

@@ -113,7 +113,7 @@ func (s *uaaSite) manages() []string {
 func mayManage(ctx context.Context, s *uaaSite) error {
 	if !s.holdsOne(s.manages()...) {
 		add := strings.ReplaceAll(s.manages()[0], "*", "<zone id>")
-		return fmt.Errorf("client %s lacks the authority %s: add it; it holds %s", s.uaa.ClientID, add, say(s.held))
+		return fmt.Errorf("client %s lacks the authority %s: add it; it holds %s", s.uaa.ClientID, add, s.say(s.held))
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func lifeIsKept(ctx context.Context, s *uaaSite) error {
 	}
 	// It is a second less, and more where UAA takes a while.
 	if life, _ := a.object()["expires_in"].(float64); life > float64(c.life) || life < float64(c.life)-30 {
-		return fmt.Errorf("%s: expires_in is %s; expected %d or a little less", a.call, say(a.object()["expires_in"]), c.life)
+		return fmt.Errorf("%s: expires_in is %s; expected %d or a little less", a.call, s.say(a.object()["expires_in"]), c.life)
 	}
 	return nil
 }
@@ -410,8 +410,14 @@ func deletedIsGone(ctx context.Context, s *uaaSite) error {
 	if _, err := s.manage(ctx, http.MethodDelete, path(clients, c.id), nil); err != nil {
 		return err
 	}
+	read, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	if err != nil {
+		return err
+	}
+	if read.status != http.StatusNotFound {
+		return fmt.Errorf("after DELETE a read gives %s; expected 404", read)
+	}
 	return errors.Join(
-		s.onMissing(ctx, http.MethodGet, path(clients, c.id), nil),
 		s.accepts(ctx, c, false, "the secret of a deleted client", c.secret),
 		s.alive(ctx, false, "a token of a deleted client", token),
 	)
@@ -477,7 +483,7 @@ func answerNames(ctx context.Context, s *uaaSite) error {
 		return err
 	}
 	if got := strings.Fields(a.text("scope")); !sameSet(got, c.authorities) {
-		return fmt.Errorf("%s: scope is %s; expected %s", a.call, say(got), say(c.authorities))
+		return fmt.Errorf("%s: scope is %s; expected %s", a.call, s.say(got), s.say(c.authorities))
 	}
 	return nil
 }
@@ -498,13 +504,13 @@ func claims(ctx context.Context, s *uaaSite) error {
 	said := part(token, 1)
 	var wrong []error
 	if issuer := textOf(said["iss"]); issuer == "" || issuer != document.text("issuer") {
-		wrong = append(wrong, fmt.Errorf("iss is %s; expected the issuer of the discovery document, %s", say(issuer), say(document.text("issuer"))))
+		wrong = append(wrong, fmt.Errorf("iss is %s; expected the issuer of the discovery document, %s", s.say(issuer), s.say(document.text("issuer"))))
 	}
 	if audience := listOf(said["aud"]); !slices.Contains(audience, s.prefix) {
-		wrong = append(wrong, fmt.Errorf("aud is %s; expected the part before the dot of its authorities, %s, in it", say(audience), say(s.prefix)))
+		wrong = append(wrong, fmt.Errorf("aud is %s; expected the part before the dot of its authorities, %s, in it", s.say(audience), s.say(s.prefix)))
 	}
 	if authorities := listOf(said["authorities"]); !sameSet(authorities, c.authorities) {
-		wrong = append(wrong, fmt.Errorf("authorities is %s; expected %s", say(authorities), say(c.authorities)))
+		wrong = append(wrong, fmt.Errorf("authorities is %s; expected %s", s.say(authorities), s.say(c.authorities)))
 	}
 	if _, number := said["exp"].(float64); !number {
 		wrong = append(wrong, errors.New("there is no exp"))
@@ -777,7 +783,7 @@ func lists(ctx context.Context, s *uaaSite) error {
 		total, _ := a.object()["totalResults"].(float64)
 		if got := idsOf(a); int(start) != page.start || int(total) != 3 || !slices.Equal(got, page.want) {
 			return fmt.Errorf("%s from %d: got startIndex %v, totalResults %v and %s; expected %d, 3 and %s",
-				a.call, page.start, start, total, say(got), page.start, say(page.want))
+				a.call, page.start, start, total, s.say(got), page.start, s.say(page.want))
 		}
 	}
 	return nil
@@ -869,9 +875,9 @@ func discovers(ctx context.Context, s *uaaSite) error {
 		address, err := url.Parse(a.text(key))
 		switch {
 		case err != nil || address.Host == "":
-			wrong = append(wrong, fmt.Errorf("%s is %s; expected an address", key, say(a.text(key))))
+			wrong = append(wrong, fmt.Errorf("%s is %s; expected an address", key, s.say(a.text(key))))
 		case key != "issuer" && strings.HasPrefix(s.publicBase(), "https:") && address.Scheme != "https":
-			wrong = append(wrong, fmt.Errorf("%s is %s; expected https: mend uaa's issuer.uri or the headers its router sets", key, say(a.text(key))))
+			wrong = append(wrong, fmt.Errorf("%s is %s; expected https: mend uaa's issuer.uri or the headers its router sets", key, s.say(a.text(key))))
 		}
 	}
 	return errors.Join(wrong...)
@@ -904,5 +910,5 @@ func showsKeys(ctx context.Context, s *uaaSite) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: %d keys, and none is %s, which signs tokens", a.call, len(keys), say(header["kid"]))
+	return fmt.Errorf("%s: %d keys, and none is %s, which signs tokens", a.call, len(keys), s.say(header["kid"]))
 }
