@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"airflow-identity/identity"
@@ -90,4 +91,10 @@ func (c *Client) Available(context.Context) error {
 		return err
 	}
 	return c.issuer.Available()
+}
+
+// Authorize puts our login, of whatever kind it is, into a request to this Airflow that
+// is made by hand. It may have to fetch a token first. The error holds no secret.
+func (c *Client) Authorize(ctx context.Context, r *http.Request) error {
+	return c.session.Authorize(ctx, r.Header)
 }

@@ -90,16 +90,33 @@ func (s *Session) LoggedIn() bool {
 	return !token.Bearer.IsZero() && s.system.Clock().Before(token.ExpiresAt)
 }
 
+// Authorize puts the token into the header of a request that somebody else makes. The
+// error says why there is none.
+func (s *Session) Authorize(ctx context.Context, header http.Header) error {
+	ctx, cancel := s.system.Within(ctx)
+	defer cancel()
+	token, err := s.fresh(ctx, Token{})
+	if err != nil {
+		return err
+	}
+	token.into(header)
+	return nil
+}
+
+func (t Token) into(header http.Header) {
+	scheme := t.Scheme
+	if scheme == "" {
+		scheme = "Bearer"
+	}
+	header.Set("Authorization", scheme+" "+t.Bearer.Reveal())
+}
+
 func bearing(r Request, token Token) Request {
 	r.Header = maps.Clone(r.Header)
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
-	scheme := token.Scheme
-	if scheme == "" {
-		scheme = "Bearer"
-	}
-	r.Header.Set("Authorization", scheme+" "+token.Bearer.Reveal())
+	token.into(r.Header)
 	r.Secrets = append(append(r.Secrets[:len(r.Secrets):len(r.Secrets)], token.Bearer), token.MadeOf...)
 	return r
 }

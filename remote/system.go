@@ -88,7 +88,7 @@ func New(config Config) (*System, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	roots, err := trusted(config.CA)
+	roots, err := Trusted(config.CA)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Name, err)
 	}
@@ -115,7 +115,9 @@ func New(config Config) (*System, error) {
 	return s, nil
 }
 
-func trusted(ca []byte) (*x509.CertPool, error) {
+// Trusted gives the roots that are trusted with PEM certificates beside the system's own;
+// nil, which means the system's, without them.
+func Trusted(ca []byte) (*x509.CertPool, error) {
 	if len(ca) == 0 {
 		return nil, nil
 	}

@@ -12,6 +12,7 @@
 //	airflow-identity pause, resume  freezes rotation, and lifts a freeze
 //	airflow-identity forget         writes off what can never be removed
 //	airflow-identity apply          what is done only when told: after a restore, a loss
+//	airflow-identity doctor         tries what is taken for granted of a UAA and an Airflow
 //
 // Each verb is a file of its own. This package wires the others together and
 // reads configuration; only the files of dev and demo know a stand-in or start a real system.
@@ -86,6 +87,6 @@ is registered in the team's Airflow as a connection.`,
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(serveCommand(), migrateCommand(), keysCommand(), devCommand(), demoCommand(), configCommand(), identitiesCommand(),
-		rotateCommand(), revokeCommand(), pauseCommand(), resumeCommand(), forgetCommand(), applyCommand())
+		rotateCommand(), revokeCommand(), pauseCommand(), resumeCommand(), forgetCommand(), applyCommand(), doctorCommand())
 	return cmd
 }

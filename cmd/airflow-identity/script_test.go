@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"airflow-identity/integration/postgres/pgtest"
+	"airflow-identity/integration/standin/airflow"
+	"airflow-identity/integration/standin/uaa"
 	"airflow-identity/store"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +28,10 @@ import (
 //	ready                  waits until the broker at $PORT is ready
 //	identity UUID CONNECTION ENVIRONMENT [SET]
 //	                       an identity that is whole, with its columns changed
+//	remotes FILE AUTHORITIES ROLE VERSION [forgets]
+//	                       starts a UAA in which the broker's client has these authorities
+//	                       (with commas between) and an Airflow in which its user has this
+//	                       role, and writes a configuration that leads there
 //	serves STATEMENTS      from now on every change of an identity is followed by
 //	                       these, as if a broker had acted (PL/pgSQL, on NEW)
 func TestScripts(t *testing.T) {
@@ -42,7 +48,7 @@ func TestScripts(t *testing.T) {
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
 				Setup:               prepare(t),
-				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": runSQL, "ready": ready, "identity": makeIdentity, "serves": serves},
+				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": runSQL, "ready": ready, "identity": makeIdentity, "serves": serves, "remotes": remotes},
 			})
 		})
 	}
@@ -136,6 +142,25 @@ func makeIdentity(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := conn.Exec(ctx, "UPDATE identity SET "+args[3]+" WHERE id = @id", named)
 		return err
 	})
+}
+
+func remotes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 || len(args) > 5 {
+		ts.Fatalf("usage: remotes FILE AUTHORITIES ROLE VERSION [forgets]")
+	}
+	u, err := uaa.Start(uaa.Config{CheapHashes: true, Forgets: len(args) == 5, Clients: []uaa.Client{
+		{ID: "airflow-identity", Secret: hidden, Authorities: strings.Split(args[1], ",")},
+	}})
+	ts.Check(err)
+	ts.Defer(u.Close)
+	a, err := airflow.Start(airflow.Config{Version: args[3], Users: map[string]airflow.User{"broker": {Password: hidden, Role: args[2]}}})
+	ts.Check(err)
+	ts.Defer(a.Close)
+	config := strings.NewReplacer("https://uaa.sys.example.com", u.URL(), "https://airflow.example.com/", a.URL()).Replace(goodConfig)
+	if args[3] == airflow.Version2 {
+		config = strings.Replace(config, "kind: password", "kind: basic", 1)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(config), 0o600))
 }
 
 func serves(ts *testscript.TestScript, neg bool, args []string) {

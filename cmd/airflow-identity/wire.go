@@ -159,22 +159,15 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 	if err != nil {
 		return identity.Environment{}, fmt.Errorf("uaa: %w", err)
 	}
-	airflowCA, err := pem(config.Airflow.CA)
-	if err != nil {
-		return identity.Environment{}, fmt.Errorf("airflow: %w", err)
-	}
-	// All are asked for once now, so that a missing one is found at start.
+	// It is asked for once now, so that a missing one is found at start.
 	secret := config.UAA.ClientAuth.Secret.credential(bound)
 	_, secretErr := secret()
 	problems := []error{about("uaa.client_auth.secret", secretErr)}
-	named := config.Airflow.Auth.secrets()
-	for _, key := range sortedKeys(named) {
-		if named[key] != "" {
-			_, err := named[key].resolve(bound)
-			problems = append(problems, about("airflow.auth."+key, err))
-		}
+	connections, err := config.Airflow.client(bound, strangers, logger)
+	if err == nil {
+		a.closers = append(a.closers, connections.Close)
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(append(problems, err)...); err != nil {
 		return identity.Environment{}, err
 	}
 	clients, err := uaa.New(uaa.Config{
@@ -192,19 +185,6 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		return identity.Environment{}, err
 	}
 	a.closers = append(a.closers, clients.Close)
-	connections, err := airflow.New(airflow.Config{
-		URL:     config.Airflow.URL,
-		API:     airflow.API(config.Airflow.API),
-		Login:   config.Airflow.Auth.login(bound, strangers),
-		CA:      airflowCA,
-		Timeout: time.Duration(config.Airflow.Timeout),
-		Limits:  remote.Limits(config.Airflow.Limits),
-		Logger:  logger,
-	})
-	if err != nil {
-		return identity.Environment{}, err
-	}
-	a.closers = append(a.closers, connections.Close)
 	return identity.Environment{
 		Name:                name,
 		Airflow:             identity.AirflowURL(config.Airflow.URL),
@@ -214,6 +194,34 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		ConnectionsPatience: identity.PatienceOf(time.Duration(config.Airflow.Timeout)),
 		Background:          max(1, min(config.UAA.Limits.Concurrency, config.Airflow.Limits.Concurrency)/2),
 	}, nil
+}
+
+// client is that of one Airflow. Its secrets are asked for once now, so that a missing
+// one is found at start.
+func (c AirflowConfig) client(bound services, strangers []string, logger *slog.Logger) (*airflow.Client, error) {
+	ca, err := pem(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("airflow: %w", err)
+	}
+	named, problems := c.Auth.secrets(), []error{}
+	for _, key := range sortedKeys(named) {
+		if named[key] != "" {
+			_, err := named[key].resolve(bound)
+			problems = append(problems, about("airflow.auth."+key, err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return airflow.New(airflow.Config{
+		URL:     c.URL,
+		API:     airflow.API(c.API),
+		Login:   c.Auth.login(bound, strangers),
+		CA:      ca,
+		Timeout: time.Duration(c.Timeout),
+		Limits:  remote.Limits(c.Limits),
+		Logger:  logger,
+	})
 }
 
 // about says which setting an error is about; no error stays none.

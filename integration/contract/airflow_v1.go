@@ -18,7 +18,7 @@ var apiV1 = airflowAPI{
 
 func casesV1() []testCase[*airflowSite] {
 	return []testCase[*airflowSite]{
-		{"the version is told to everybody", "measured: /version; airflow.ask", true, tellsVersion},
+		{"the version is told", "measured: /version; airflow.ask", true, tellsVersion},
 		{"the login may read, create, edit and delete connections", "measured: viewer or user role; README: a user in Airflow", true, mayEdit},
 		{"a wrong login is refused with 401", "measured: wrong basic password; airflow v1 refuses", false, wrongLoginV1},
 

@@ -17,7 +17,7 @@ var apiV2 = airflowAPI{
 
 func casesV2() []testCase[*airflowSite] {
 	return []testCase[*airflowSite]{
-		{"the version is told to everybody", "measured: /version; airflow.ask", true, tellsVersion},
+		{"the version is told", "measured: /version; airflow.ask", true, tellsVersion},
 		{"the login may read, create, edit and delete connections", "measured: viewer or user role; README: a user in Airflow", true, mayEdit},
 		{"a call without a login is refused with 401", "measured: no token; airflow v2 refuses", false, withoutLoginV2},
 		{"a token that is none is refused with 401", "measured: garbage token; airflow v2 refuses", false, badTokenV2},
