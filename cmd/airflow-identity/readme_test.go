@@ -228,7 +228,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"make", "dev", "new", "migrate", "serve", "check", "list", "show", "rotate", "revoke", "pause", "resume", "forget", "apply"} {
+	for _, name := range []string{"make", "dev", "new", "migrate", "serve", "check", "list", "show", "rotate", "revoke", "pause", "resume", "forget", "apply", "doctor"} {
 		if !found[name] {
 			t.Errorf("no text shows %s", name)
 		}
