@@ -121,7 +121,8 @@
 // Now and then what UAA and Airflow list is compared with the rows, page by page. A
 // list is no proof, so a sweep mends nothing: it doubts, and the row's own converge
 // looks. A few secrets are tried each time; if one is refused, all are. A sweep that
-// is broken off begins anew soon, and still tries all if that was its task.
+// is broken off begins anew soon, and still tries all if that was its task. A client
+// that is named as ours are, and that no row knows, is told of in the log.
 //
 // # Quiet
 //
@@ -160,6 +161,8 @@
 //	a connection is edited, deleted   it is put back by the next sweep
 //	its marker is removed             it is left alone, and not rotated
 //	a client is altered, deleted      it is put back, if its connection is there
+//	UAA forgets what clients are      labels are not looked at: whose a client is, the row says
+//	labelled with
 //	both are gone                     they stay so until an operator applies
 //	UAA is restored                   the secrets that Airflow has are put back
 //	the database is restored          what Airflow has is newer: held until an operator accepts

@@ -57,6 +57,9 @@ func TestNothingIsPreparedForAPooler(t *testing.T) {
 	if list, err := s.Expected(t.Context(), []identity.ID{v.Identity.ID}); err != nil || len(list) != 1 {
 		t.Errorf("expected identities: got %d, %v, want one", len(list), err)
 	}
+	if list, err := s.Unclaimed(t.Context(), []identity.ID{v.Identity.ID, "nobody's"}); err != nil || len(list) != 1 || list[0] != "nobody's" {
+		t.Errorf("ids without a row: got %q, %v, want one", list, err)
+	}
 	if _, err := s.Standing(t.Context(), "prod", noon, "", 10); err != nil {
 		t.Error(err)
 	}

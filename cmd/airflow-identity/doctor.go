@@ -207,10 +207,10 @@ func verdict(ctx context.Context, reports []contract.Report) error {
 	}
 	var problems []string
 	if broken > 0 {
-		problems = append(problems, fmt.Sprintf("%d cases do not hold: mend what the table says, or do not put the broker into service there", broken))
+		problems = append(problems, fmt.Sprintf("cases that do not hold: %d; mend what the table says, or do not put the broker into service there", broken))
 	}
 	if left > 0 {
-		problems = append(problems, fmt.Sprintf("%d things were left behind: remove them by hand", left))
+		problems = append(problems, fmt.Sprintf("things left behind: %d; remove them by hand", left))
 	}
 	if ctx.Err() != nil {
 		problems = append(problems, fmt.Sprintf("it was broken off: %v", context.Cause(ctx)))

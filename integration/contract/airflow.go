@@ -56,9 +56,11 @@ func (a Airflow) Run(ctx context.Context) (Report, error) {
 		}
 		seen = append(seen, err.Error())
 	}
-	return Report{Suite: "Airflow", URL: s.base, Findings: []Finding{{
-		Case: "an Airflow 2 or 3 tells its version", Source: "measured: /version; airflow.ask", Verdict: Broken, Seen: strings.Join(seen, "; "),
-	}}}, nil
+	found := Finding{Case: "an Airflow 2 or 3 tells its version", Source: "measured: /version; airflow.ask", Verdict: Broken, Seen: strings.Join(seen, "; ")}
+	if ctx.Err() != nil {
+		found.Verdict, found.Seen = Unknown, brokenOff
+	}
+	return Report{Suite: "Airflow", URL: s.base, Findings: []Finding{found}}, nil
 }
 
 func (a Airflow) run(ctx context.Context, api *airflowAPI, cases []testCase[*airflowSite]) (Report, error) {

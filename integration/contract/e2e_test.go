@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
+	"net/http"
+	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -24,25 +27,36 @@ type target struct {
 	// nothing. Another may keep a rule that this one does not, or the other way round,
 	// as long as the program is made for both.
 	same  bool
-	start func(*testing.T) func(context.Context) (Report, error)
+	start func(*testing.T, *oneUAA) func(context.Context) (Report, error)
+	// differs are cases that have another verdict there for a reason.
+	differs map[string]Verdict
 }
 
 // targets: another version is another line.
 var targets = []target{
-	{SuiteUAA, "stand-in", true, standInUAA},
-	{SuiteUAA, "UAA 4.30.0", true, realUAA},
-	{SuiteAirflowV1, "stand-in", true, standInAirflow(standin.Version2)},
-	{SuiteAirflowV2, "stand-in", true, standInAirflow(standin.Version3)},
-	{SuiteAirflowV2, "Airflow 3.3.2", true, realAirflow},
+	{SuiteUAA, "stand-in", true, standInUAA, nil},
+	{SuiteUAA, "UAA 4.30.0", true, realUAA, nil},
+	{SuiteUAA, "a zone of it", true, realZone, unrevoked},
+	{SuiteAirflowV1, "stand-in", true, standInAirflow(standin.Version2), nil},
+	{SuiteAirflowV2, "stand-in", true, standInAirflow(standin.Version3), nil},
+	{SuiteAirflowV2, "Airflow 3.3.2", true, realAirflow, nil},
 }
 
-func standInUAA(t *testing.T) func(context.Context) (Report, error) {
+// unrevoked: nobody that a broker should be may revoke tokens in a zone.
+var unrevoked = map[string]Verdict{
+	"our own client may revoke tokens":                                            Broken,
+	"revoking is 200 and empty, and ends the tokens so far":                       Unknown,
+	"after revoking, the same secret gets a token that is good":                   Unknown,
+	"revoking for a client that is not there is 404, empty or UAA's words for it": Unknown,
+}
+
+func standInUAA(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
 	_, target := ownUAA(t, uaa.Config{})
 	return target.Run
 }
 
-func standInAirflow(version string) func(*testing.T) func(context.Context) (Report, error) {
-	return func(t *testing.T) func(context.Context) (Report, error) {
+func standInAirflow(version string) func(*testing.T, *oneUAA) func(context.Context) (Report, error) {
+	return func(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
 		_, target := ownAirflow(t, version, "op")
 		return target.Run
 	}
@@ -51,20 +65,82 @@ func standInAirflow(version string) func(*testing.T) func(context.Context) (Repo
 // startMost is for a machine that has other things to do.
 const startMost = 5 * time.Minute
 
-func realUAA(t *testing.T) func(context.Context) (Report, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), startMost)
-	defer cancel()
-	server, err := real.StartUAA(ctx, real.UAAConfig{Broker: real.Client{Authorities: []string{"clients.admin", "tokens.revoke"}}})
+// oneUAA is the real UAA that all its targets share: to start it costs more than a suite.
+type oneUAA struct {
+	started sync.Once
+	server  *real.UAA
+	err     error
+}
+
+func (o *oneUAA) start(ctx context.Context) (*real.UAA, error) {
+	o.started.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, startMost)
+		defer cancel()
+		o.server, o.err = real.StartUAA(ctx, real.UAAConfig{Broker: real.Client{Authorities: []string{"clients.admin", "tokens.revoke"}}})
+	})
+	return o.server, o.err
+}
+
+func (o *oneUAA) stop() {
+	if o.server != nil {
+		_ = o.server.Stop()
+	}
+}
+
+func realUAA(t *testing.T, shared *oneUAA) func(context.Context) (Report, error) {
+	server, err := shared.start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = server.Stop() })
 	return UAA{
 		URL: server.URL, ClientID: server.Broker.ID, Secret: identity.SecretFrom(server.Broker.Secret), Transport: transport(t),
 	}.Run
 }
 
-func realAirflow(t *testing.T) func(context.Context) (Report, error) {
+// realZone makes an identity zone as UAA's operators do, its id for its subdomain, and a
+// client of the default zone that may make clients in it and nothing else.
+func realZone(t *testing.T, shared *oneUAA) func(context.Context) (Report, error) {
+	const zone = "contract"
+	server, err := shared.start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	way := transport(t)
+	// Names below localhost, as zones have them here, are in nobody's DNS.
+	way.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}
+	caller, err := newCaller(server.URL, way)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := &uaaSite{caller: caller}
+	got, err := admin.ask(t.Context(), admin.base, server.Admin.ID, server.Admin.Secret, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin.token = got.text("access_token")
+	broker := client{id: "airflow-identity-of-" + zone, secret: random(20), authorities: []string{"zones." + zone + ".clients.admin"}, life: 600}
+	for _, made := range []struct {
+		path string
+		body any
+	}{
+		{"/identity-zones", map[string]string{"id": zone, "subdomain": zone, "name": zone}},
+		{clients, broker.bodyWithSecret()},
+	} {
+		a, err := admin.manage(t.Context(), http.MethodPost, made.path, made.body)
+		if err != nil || a.status != http.StatusCreated {
+			t.Fatalf("POST %s: %v, %v", made.path, a, err)
+		}
+	}
+	return UAA{URL: server.URL, Zone: zone, ClientID: broker.id, Secret: identity.SecretFrom(broker.secret), Transport: way}.Run
+}
+
+func realAirflow(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), startMost)
 	defer cancel()
 	server, err := real.StartAirflow(ctx, real.AirflowConfig{})
@@ -82,17 +158,24 @@ func TestE2EContract(t *testing.T) {
 	t.Parallel()
 	reports := make([]Report, len(targets))
 	took := make([]time.Duration, len(targets))
+	var shared oneUAA
+	defer shared.stop()
 	t.Run("run", func(t *testing.T) {
 		for i, target := range targets {
 			t.Run(target.suite+", "+target.name, func(t *testing.T) {
 				t.Parallel()
-				run := target.start(t)
+				run := target.start(t, &shared)
 				begun := time.Now()
 				report, err := run(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
 				reports[i], took[i] = report, time.Since(begun)
+				for _, f := range report.Findings {
+					if f.Verdict != Holds {
+						t.Logf("%s: %s: %s", f.Case, f.Verdict, f.Seen)
+					}
+				}
 			})
 		}
 	})
@@ -127,6 +210,9 @@ func compare(t *testing.T, target target, got, want Report) {
 	for i, f := range got.Findings {
 		mild := func(v Verdict) bool { return v == Holds || v == Otherwise }
 		stand := want.Findings[i].Verdict
+		if reason, differs := target.differs[f.Case]; differs && f.Verdict == reason {
+			continue
+		}
 		if f.Verdict == Broken || f.Verdict != stand && (target.same || !mild(f.Verdict) || !mild(stand)) {
 			t.Errorf("%s, %s: %s: %s %s; the stand-in: %s %s", target.suite, target.name, f.Case, f.Verdict, f.Seen, stand, want.Findings[i].Seen)
 		}

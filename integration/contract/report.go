@@ -74,6 +74,8 @@ type silent struct{ err error }
 func (s silent) Error() string { return s.err.Error() }
 func (s silent) Unwrap() error { return s.err }
 
+const brokenOff = "broken off"
+
 // tidyMost bounds the removal of what one case has made.
 const tidyMost = 30 * time.Second
 
@@ -91,7 +93,7 @@ func try[S any](ctx context.Context, suite, url string, cases []testCase[S], s S
 		found := Finding{Case: c.name, Source: c.source}
 		switch {
 		case ctx.Err() != nil:
-			found.Verdict, found.Seen = Unknown, "broken off"
+			found.Verdict, found.Seen = Unknown, brokenOff
 		case stopped != "":
 			found.Verdict, found.Seen = Unknown, "not tried: "+stopped
 		default:
@@ -101,9 +103,9 @@ func try[S any](ctx context.Context, suite, url string, cases []testCase[S], s S
 			var noAnswer silent
 			switch {
 			case ctx.Err() != nil && err != nil:
-				found.Verdict, found.Seen = Unknown, "broken off"
+				found.Verdict, found.Seen = Unknown, brokenOff
 			case errors.As(err, &noAnswer):
-				stopped = "there was no answer before"
+				stopped = fmt.Sprintf("%q got no answer", c.name)
 			case c.gate && found.Verdict != Holds && found.Verdict != Otherwise:
 				stopped = fmt.Sprintf("%q comes first", c.name)
 			}

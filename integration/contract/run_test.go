@@ -39,6 +39,16 @@ func TestAccountsThatDoNotDo(t *testing.T) {
 			return target.Run
 		}
 	}
+	partly := func(t *testing.T) func(context.Context) (Report, error) {
+		_, target := ownAirflow(t, airflow.Version3, "op")
+		target.Transport = broken{target.Transport, func(r *http.Request, body []byte, next func(*http.Request, []byte) reply) reply {
+			if r.Method == http.MethodDelete || r.Method == http.MethodPatch {
+				return reply{}.with(403, `{"detail":"Forbidden"}`)
+			}
+			return next(r, body)
+		}}
+		return target.Run
+	}
 	login := func(version, user string, wrong bool) func(*testing.T) func(context.Context) (Report, error) {
 		return func(t *testing.T) func(context.Context) (Report, error) {
 			server, target := ownAirflow(t, version, user)
@@ -65,6 +75,7 @@ func TestAccountsThatDoNotDo(t *testing.T) {
 		{"no revocation", client(ownSecret, "clients.admin"), revoke, "lacks the authority tokens.revoke", true},
 		{"too many privileges", client(ownSecret, "clients.admin", "tokens.revoke", "uaa.admin", "scim.write"), spare, "does not need scim.write, uaa.admin: take it away", true},
 		{"a viewer of Airflow 3", login(airflow.Version3, "viewer", false), may, "403 Forbidden: the login may not read, create, edit, delete connections", false},
+		{"one that may only make them", partly, may, "403 Forbidden: the login may not edit, delete connections", false},
 		{"a viewer of Airflow 2", login(airflow.Version2, "viewer", false), may, "403 Forbidden to everything: the login is wrong, or may not", false},
 		{"a wrong password of Airflow 3", login(airflow.Version3, "op", true), may, "cannot log in", false},
 		{"a wrong password of Airflow 2", login(airflow.Version2, "op", true), may, "Airflow 2 answers both alike", false},
