@@ -197,6 +197,32 @@ var rules = []struct {
 	{SuiteUAA, "half of the additional information is kept", on("PUT", "/restricted/", func(got reply) reply {
 		return got.edited(func(o map[string]any) { delete(o, "contract_broker") })
 	}), []string{"additional information is kept and shown"}},
+	{SuiteUAA, "less additional information has room", func() layer {
+		return func(r *http.Request, body []byte, next func(*http.Request, []byte) reply) reply {
+			if r.Method == http.MethodPost && len(body) > 2000 {
+				return reply{}.with(500, `{}`)
+			}
+			return next(r, body)
+		}
+	}, []string{"3,500 bytes of additional information are kept"}},
+	{SuiteUAA, "an UPDATE to the same secret does nothing", func() layer {
+		var (
+			mu   sync.Mutex
+			made = map[string]bool{} // secrets
+		)
+		return func(r *http.Request, body []byte, next func(*http.Request, []byte) reply) reply {
+			var sent map[string]any
+			_ = json.Unmarshal(body, &sent) // forms are none
+			mu.Lock()
+			made[textOf(sent["client_secret"])] = true
+			same := changes(r, body) == "UPDATE" && made[textOf(sent["secret"])]
+			mu.Unlock()
+			if same {
+				return reply{}.with(200, isDone)
+			}
+			return next(r, body)
+		}
+	}, []string{"UPDATE ends the tokens so far"}},
 	{SuiteUAA, "an unknown client is told apart from a wrong secret", func() layer {
 		return func(r *http.Request, body []byte, next func(*http.Request, []byte) reply) reply {
 			if form, yes := asks(r, body); yes && strings.HasSuffix(form.Get("client_id"), "-none") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // Clients: made, read, updated, deleted.
@@ -77,6 +78,32 @@ func keepsLabels(ctx context.Context, s *uaaSite) error {
 	default:
 		return fmt.Errorf("%d of %d keys are shown; expected all", kept, all)
 	}
+}
+
+// keepsLongLabels tries the most that the program ever sends.
+func keepsLongLabels(ctx context.Context, s *uaaSite) error {
+	c := s.newClient()
+	body := c.bodyWithSecret()
+	long := strings.Repeat("x", 3500-len(marshal(labels))-len(`,"contract_long":""`)-len(textOf(body["name"])))
+	body["contract_long"] = long
+	made, err := s.manage(ctx, http.MethodPost, restricted, body)
+	if err != nil {
+		return err
+	}
+	if made.status/100 != 2 {
+		return made.expected("a client")
+	}
+	a, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	if err != nil {
+		return err
+	}
+	switch got := a.text("contract_long"); {
+	case got == "":
+		return unknowable("this UAA shows none of it")
+	case got != long:
+		return fmt.Errorf("%s: %d letters of %d are shown", a.call, len(got), len(long))
+	}
+	return nil
 }
 
 func taken(ctx context.Context, s *uaaSite) error {

@@ -77,7 +77,7 @@ func listsWhole(ctx context.Context, s *uaaSite) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.listed(ctx, c.id, 1, 10)
+	a, err := s.listed(ctx, c.id, 1, 200) // as many as the program asks for
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,24 @@ func replaces(ctx context.Context, s *uaaSite) error {
 	)
 }
 
+func updateEndsTokens(ctx context.Context, s *uaaSite) error {
+	c, err := s.there(ctx)
+	if err != nil {
+		return err
+	}
+	token, err := s.tokenOf(ctx, c, c.secret)
+	if err != nil {
+		return err
+	}
+	if _, err := s.changeSecret(ctx, c, "UPDATE", c.secret); err != nil {
+		return err
+	}
+	if err := s.alive(ctx, false, "a token from before an UPDATE to the same secret", token); err != nil {
+		return err
+	}
+	return s.accepts(ctx, c, true, "the secret, after an UPDATE to the same", c.secret)
+}
+
 func changesMissing(ctx context.Context, s *uaaSite) error {
 	a, err := s.changeSecret(ctx, client{id: s.prefix + "-none"}, "ADD", s.newSecret())
 	if err != nil {
