@@ -30,6 +30,7 @@ type posted struct {
 	Host        string                `json:"host"`
 	Login       identity.ClientID     `json:"login"`
 	Password    string                `json:"password"`
+	Team        identity.Team         `json:"team_name,omitempty"` // null is a wish too
 }
 
 // patched is the body of a PATCH: everything that is ours, and never extra, which
@@ -42,13 +43,20 @@ type patched struct {
 	Schema *string `json:"schema"`
 }
 
-// ours are the fields of patched, but for the id, which cannot be changed.
-var ours = []string{"conn_type", "description", "host", "login", "password", "port", "schema"}
+// ours are the fields of patched, but for the id, which cannot be changed. A team is
+// ours where we have given one.
+func ours(connection identity.Connection) []string {
+	fields := []string{"conn_type", "description", "host", "login", "password", "port", "schema"}
+	if connection.Team != "" {
+		fields = append(fields, "team_name")
+	}
+	return fields
+}
 
 func asPosted(connection identity.Connection, secret identity.Secret) posted {
 	return posted{
 		ID: connection.Marker.Connection, Type: connType, Description: connection.Describe(),
-		Host: connection.Host, Login: connection.Login, Password: secret.Reveal(),
+		Host: connection.Host, Login: connection.Login, Password: secret.Reveal(), Team: connection.Team,
 	}
 }
 
@@ -60,6 +68,13 @@ func (c *Client) Put(ctx context.Context, connection identity.Connection, secret
 		return identity.Rejected, fmt.Errorf("posting connection %s: not sent: %w", id, err)
 	}
 
+	ctx, cancel := c.system.Within(ctx)
+	defer cancel()
+	if connection.Team != "" {
+		if outcome, err := c.hasTeams(ctx); outcome != identity.Done {
+			return outcome, fmt.Errorf("posting connection %s: not sent: %w", id, err)
+		}
+	}
 	answer, d, err := c.do(ctx, remote.Request{
 		Call: callPost, Method: http.MethodPost, Body: body, Secrets: []identity.Secret{secret},
 	}, func(d *dialect) string { return d.connections })
@@ -73,6 +88,9 @@ func (c *Client) Put(ctx context.Context, connection identity.Connection, secret
 	outcome, refused := d.refused(answer)
 	if outcome == identity.Rejected && refused.Status == http.StatusConflict {
 		outcome = identity.Exists
+	}
+	if outcome == identity.Rejected {
+		return outcome, fmt.Errorf("posting connection %s: %w", id, explained(refused, connection.Team))
 	}
 	return outcome, fmt.Errorf("posting connection %s: %w", id, refused)
 }
@@ -142,7 +160,7 @@ func (c *Client) patch(ctx context.Context, connection identity.Connection, secr
 	id := connection.Marker.Connection
 	answer, d, err := c.do(ctx, remote.Request{
 		Call: callPatch, Method: http.MethodPatch, Body: body, Secrets: []identity.Secret{secret},
-	}, func(d *dialect) string { return d.connection(id) + "?" + d.mask(ours) })
+	}, func(d *dialect) string { return d.connection(id) + "?" + d.mask(ours(connection)) })
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("patching connection %s: %w", id, err)
 	}
@@ -159,6 +177,9 @@ func written(answer remote.Answer, connection identity.Connection, doing string)
 	there, err := read(answer, id)
 	if err == nil && there.Description != connection.Describe() {
 		err = errors.New("the description is not the one that was sent")
+	}
+	if err == nil && !there.ofTeam(connection.Team) {
+		err = errors.New("the team is not the one that was sent")
 	}
 	if err != nil {
 		return identity.Unknown, fmt.Errorf("%s connection %s: %w", doing, id, answer.Unreadable(err))

@@ -32,6 +32,7 @@ type dialect struct {
 	has         func(major int) bool
 	connections string // path of the list of connections
 	created     int    // what a POST is answered with
+	teams       bool   // a connection may have a team, in some versions
 	// page is the query of the list for the connections from an offset on, in the
 	// order of their ids.
 	page func(offset int) string

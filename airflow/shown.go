@@ -22,6 +22,7 @@ type shown struct {
 	Schema      string                `json:"schema"`
 	Port        *int                  `json:"port"`
 	Extra       string                `json:"extra"`
+	Team        identity.Team         `json:"team_name"`
 }
 
 // read takes a 2xx for Airflow's own only if it holds the connection it is about.
@@ -80,6 +81,7 @@ func (s shown) differing(wanted identity.Connection) []string {
 		{"login", s.Login == string(wanted.Login)},
 		{"port", s.Port == nil},
 		{"schema", s.Schema == ""},
+		{"team_name", s.ofTeam(wanted.Team)},
 	} {
 		if !field.same {
 			fields = append(fields, field.name)
@@ -87,6 +89,10 @@ func (s shown) differing(wanted identity.Connection) []string {
 	}
 	return fields
 }
+
+// ofTeam tells whether the connection is the team's that it should be. Where it
+// should be nobody's, it is not ours to say.
+func (s shown) ofTeam(team identity.Team) bool { return team == "" || s.Team == team }
 
 // found gives the connection if it may concern us: there is a marker in it, or the
 // login of a client of ours.
@@ -103,6 +109,7 @@ func (s shown) found() (identity.FoundConnection, bool) {
 	found := identity.FoundConnection{
 		Connection: identity.Connection{
 			Marker:      identity.Marker{Connection: s.ID},
+			Team:        s.Team,
 			Host:        s.Host,
 			Login:       identity.ClientID(s.Login),
 			Description: s.Description,

@@ -15,6 +15,7 @@ var v2 = dialect{
 	has:         func(major int) bool { return major >= 3 },
 	connections: "/api/v2/connections",
 	created:     http.StatusCreated,
+	teams:       true,
 	page:        byOffset,
 	mask:        repeated,
 	refuses: func(status int, detail string) bool {

@@ -81,6 +81,12 @@ func (p Plan) JudgeBind(instance identity.Instance, asked BindParameters, joins 
 	if !joins {
 		violations = append(violations, p.judgeConnection(at, instance, asked.ConnectionID)...)
 	}
+	var team identity.Team
+	if asked.registers() && !joins {
+		var refused []Violation
+		team, refused = p.teamAt(at)
+		violations = append(violations, refused...)
+	}
 	if len(authorities) == 0 {
 		return identity.Grant{}, p.nothing(at, instance, violations)
 	}
@@ -96,6 +102,7 @@ func (p Plan) JudgeBind(instance identity.Instance, asked BindParameters, joins 
 		AppClient:     asked.AppClient,
 		Period:        p.PeriodOf(instance),
 		Soak:          p.SoakOf(instance),
+		Team:          team,
 	}
 	if asked.TokenLifetime != 0 {
 		grant.TokenLifetime = time.Duration(asked.TokenLifetime)

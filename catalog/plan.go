@@ -37,6 +37,9 @@ type Plan struct {
 	Retired bool
 	// ConnectionPrefix is the environment's: ids outside it are never touched.
 	ConnectionPrefix string
+	// Team is the environment's too: Airflow's team that new connections belong to,
+	// "{{org}}" for that of the org's name, or "" for none.
+	Team string
 	// DefaultAuthorities are for a bind that asks for nothing, of an instance
 	// that has no list of its own.
 	DefaultAuthorities []identity.Authority

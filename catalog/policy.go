@@ -26,6 +26,7 @@ func (p Plan) hash() string {
 		Authorities        []string                 `json:"authorities"`
 		DefaultAuthorities []identity.Authority     `json:"default_authorities"`
 		ConnectionPrefix   string                   `json:"connection_prefix"`
+		Team               string                   `json:"team,omitempty"`
 		ConnectionTemplate string                   `json:"connection_template"`
 		ConnectionIDs      []string                 `json:"connection_ids"`
 		TokenLifetime      TokenLifetime            `json:"token_lifetime"`
@@ -42,6 +43,7 @@ func (p Plan) hash() string {
 		Authorities:        sorted(p.Allow.Authorities),
 		DefaultAuthorities: sorted(p.DefaultAuthorities),
 		ConnectionPrefix:   p.ConnectionPrefix,
+		Team:               p.Team,
 		ConnectionTemplate: p.ConnectionTemplate,
 		ConnectionIDs:      sorted(p.Allow.ConnectionIDs),
 		TokenLifetime:      p.TokenLifetime,

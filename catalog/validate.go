@@ -86,6 +86,9 @@ func (p *Plan) validate() []error {
 	if prefix := p.ConnectionPrefix; prefix != "" && (!aConnectionID.MatchString(prefix) || strings.Contains(prefix, "..") || len(prefix) > longestPrefix) {
 		report("connection_prefix", `%s must be a-z, 0-9, _, . and -, begin with a letter, hold no ".." and have at most %d characters`, quote(prefix), longestPrefix)
 	}
+	if err := validateTeam(p.Team); err != nil {
+		report("team", "%w", err)
+	}
 
 	var err error
 	if p.template, err = parseText(p.ConnectionTemplate, connectionText); err != nil {

@@ -47,6 +47,8 @@ type Grant struct {
 	Airflow   bool
 	AppClient bool
 	ExpiresIn time.Duration
+	// Team is Airflow's team that a new connection belongs to; "": none.
+	Team Team
 }
 
 // soak is never shorter than a token lives.

@@ -91,7 +91,7 @@ func nameOf(i Identity) string {
 // connection is the connection as the row says it should be.
 func (v View) connection(marker Marker) Connection {
 	i := v.Identity
-	return Connection{Marker: marker, Host: i.Endpoints.TokenURL, Login: i.ID.ClientID(), Description: i.Description}
+	return Connection{Marker: marker, Team: i.Team, Host: i.Endpoints.TokenURL, Login: i.ID.ClientID(), Description: i.Description}
 }
 
 // describe composes the sentence for the person who finds the connection at 3 a.m.

@@ -45,6 +45,22 @@ func (e *QuotaError) Error() string {
 	return fmt.Sprintf("there are %d %s already, as many as the plan allows", e.Limit, e.Of)
 }
 
+// Refusal is why a remote system refuses for good, in words of ours for the one who
+// asked: what is missing, and who mends it. It begins in lower case and holds no
+// secret. Adapters wrap it into their errors.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// ReasonFor gives the reason of a Refusal in an error's chain, or "".
+func ReasonFor(err error) string {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return ""
+}
+
 // FailedError says why a create that was under way failed.
 type FailedError struct{ Failure Failure }
 

@@ -21,6 +21,8 @@ type (
 	// AirflowURL is the base URL of an Airflow, the scope in which connection
 	// ids are unique.
 	AirflowURL string
+	// Team is the name of a team of Airflow's.
+	Team string
 	// EnvironmentName names an environment of the configuration.
 	EnvironmentName string
 	// PlanID is a plan's id in the catalog.

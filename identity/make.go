@@ -129,6 +129,7 @@ func (m maker) newView(kind Kind, reservation Reservation) View {
 		return View{Identity: identity, Instance: m.instance, Clock: m.clock}
 	}
 	identity.Airflow, identity.Connection = reservation.Airflow, reservation.ID
+	identity.Team = m.grant.Team
 	identity.Period, identity.Soak = m.grant.Period, m.grant.soak()
 	identity.Description = describe(m.instance, m.grant.Authorities)
 	reservation.Identity, reservation.Space, reservation.ReleasedAt = id, m.instance.Space, nil

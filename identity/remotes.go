@@ -131,6 +131,7 @@ type Endpoints struct {
 // token with no plugin and no path.
 type Connection struct {
 	Marker      Marker
+	Team        Team   // Airflow's team that has it, or "" for none
 	Host        string // UAA's full public token endpoint
 	Login       ClientID
 	Description string // for people; the marker is appended by Describe
@@ -144,7 +145,8 @@ func (c Connection) Describe() string { return c.Description + " " + c.Marker.St
 type Connections interface {
 	// Available is as for Clients.
 	Available(ctx context.Context) error
-	// Put posts the connection. Exists settles nothing: read the marker.
+	// Put posts the connection. Exists settles nothing: read the marker. Where it is
+	// Rejected and the reason is fit for the one who asked, the error wraps a *Refusal.
 	Put(ctx context.Context, connection Connection, secret Secret) (Outcome, error)
 	// Read compares what is there with how it should be: Done, Differs (ours,
 	// but edited or of an older generation), Ahead (ours, of a newer one), Foreign

@@ -189,6 +189,8 @@ type Identity struct {
 
 	Airflow    AirflowURL
 	Connection ConnectionID
+	// Team is Airflow's team that has the connection, as it was when that was made.
+	Team Team
 	// Description is the sentence as it was composed at publish.
 	Description string
 

@@ -174,7 +174,11 @@ func (s sweep) connections(ctx context.Context) (map[ID]bool, error) {
 				if c.Marker.Connection == v.Identity.Connection {
 					seen[v.Identity.ID] = true
 					s.warn(v, c)
-					return c.Marked && c.Plain && reflect.DeepEqual(c.Connection, v.connection(v.marker(s.Broker)))
+					want := v.connection(v.marker(s.Broker))
+					if want.Team == "" {
+						c.Team = "" // which is then not ours
+					}
+					return c.Marked && c.Plain && reflect.DeepEqual(c.Connection, want)
 				}
 			}
 			return v.Identity.Published.Phase == Present // a copy under another name says nothing of ours

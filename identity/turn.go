@@ -75,7 +75,7 @@ func (e *Engine) apply(v *View, env Environment, results []result, now time.Time
 			v.Identity.LastError = fmt.Sprintf("%s %s: %s: %v", r.step.Act, r.step.Thing, r.outcome, r.err)
 		}
 		if m.fails {
-			events = append(events, e.refuse(v, failureOf(r.step.Thing, r.outcome, v.Identity), now)...)
+			events = append(events, e.refuse(v, failureOf(r, v.Identity), now)...)
 		}
 		if m.again && r.step.Act == Take && r.step.Thing == TheConnection && v.Reservation.DebtSince == nil && !stop {
 			// Not if it was us who cut the call: that says nothing of Airflow.
@@ -129,10 +129,13 @@ func (e *Engine) refuse(v *View, failure Failure, now time.Time) []audit.Event {
 	return events
 }
 
-func failureOf(thing ThingName, outcome Outcome, i Identity) Failure {
+func failureOf(r result, i Identity) Failure {
+	thing, outcome, reason := r.step.Thing, r.outcome, ReasonFor(r.err)
 	switch {
 	case outcome == Foreign:
 		return Failure{FailedTaken, fmt.Sprintf("Airflow of environment %s already has a connection %q that this broker did not make", i.Environment, i.Connection)}
+	case reason != "":
+		return Failure{FailedRefused, fmt.Sprintf("in environment %s, %s", i.Environment, reason)}
 	case thing == TheClient && outcome == Differs:
 		return Failure{FailedRefused, fmt.Sprintf("UAA of environment %s granted other authorities than were asked for", i.Environment)}
 	case thing == TheClient:

@@ -298,7 +298,7 @@ func (s *System) exchange(ctx context.Context, r Request) (Answer, error) {
 // failed completes an error about a request that has no answer.
 func (s *System) failed(r Request, e Error) *Error {
 	e.System, e.Call = s.config.Name, r.Call
-	e.Err = scrubError(e.Err, r.Secrets)
+	e.Err = certified(scrubError(e.Err, r.Secrets))
 	return &e
 }
 

@@ -44,7 +44,7 @@ func scanBinding(row pgx.CollectableRow) (b identity.Binding, err error) {
 
 const identityColumns = `y.id, y.kind, y.instance, y.environment, y.holder, y.asked, y.granted, y.token_lifetime,
 	y.issuer, y.token_url, y.jwks_url, y.zone_id, y.generation, y.secret, y.candidate, y.old,
-	coalesce(y.airflow, ''), coalesce(y.connection, ''), y.description,
+	coalesce(y.airflow, ''), coalesce(y.connection, ''), y.team, y.description,
 	y.client_phase, y.client_quiet_until, y.connection_phase, y.lane, y.due_at, y.attempt, y.lease_until, y.lease_epoch,
 	y.wish_version, y.last_error, y.request_id, y.created_at, y.expires_at, y.revoked_at, y.forgotten_at, y.ended_at, y.clean_at,
 	y.period, y.soak, y.overlap_phase, y.published_generation, y.published_at, y.rotate_at, y.retire_at, y.rotate_above, y.urgent,
@@ -62,7 +62,7 @@ func (r *identityRow) targets() []any {
 	return []any{&i.ID, &i.Kind, &i.Instance, &i.Environment, &i.Holder, &i.Asked, &i.Granted, &i.TokenLifetime,
 		&i.Endpoints.Issuer, &i.Endpoints.TokenURL, &i.Endpoints.JWKSURL, &i.Endpoints.ZoneID, &i.Generation,
 		&r.sealed.secret, &r.sealed.candidate, &r.sealed.old,
-		&i.Airflow, &i.Connection, &i.Description, &i.Client.Phase, &r.quiet, &i.Published.Phase, &i.Lane, &i.DueAt,
+		&i.Airflow, &i.Connection, &i.Team, &i.Description, &i.Client.Phase, &r.quiet, &i.Published.Phase, &i.Lane, &i.DueAt,
 		&i.Attempt, &i.LeaseUntil, &i.LeaseEpoch, &i.WishVersion, &i.LastError, &i.RequestID, &i.CreatedAt, &i.ExpiresAt,
 		&i.RevokedAt, &i.ForgottenAt, &i.EndedAt, &i.CleanAt,
 		&i.Period, &i.Soak, &i.Overlap, &i.PublishedGeneration, &i.PublishedAt, &i.RotateAt, &i.RetireAt, &i.RotateAbove, &i.Urgent,

@@ -159,9 +159,9 @@ const sqlInsertIdentity = `INSERT INTO identity
 	(id, kind, instance, environment, holder, asked, granted, token_lifetime, issuer, token_url, jwks_url, zone_id,
 	 generation, secret, airflow, connection, description, client_phase, client_quiet_until, connection_phase, lane, due_at,
 	 attempt, lease_until, lease_epoch, wish_version, last_error, request_id, created_at, expires_at, ended_at, clean_at,
-	 period, soak, overlap_phase)
+	 period, soak, overlap_phase, team)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-	$26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
+	$26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)`
 
 func (t *transaction) InsertIdentity(ctx context.Context, v identity.View) error {
 	i := v.Identity
@@ -177,7 +177,7 @@ func (t *transaction) InsertIdentity(ctx context.Context, v identity.View) error
 		i.Endpoints.Issuer, i.Endpoints.TokenURL, i.Endpoints.JWKSURL, i.Endpoints.ZoneID, i.Generation, sealed,
 		textOrNull(i.Airflow), textOrNull(i.Connection), i.Description, i.Client.Phase, timeOrNull(i.Client.QuietUntil),
 		i.Published.Phase, i.Lane, i.DueAt, i.Attempt, i.LeaseUntil, i.LeaseEpoch, i.WishVersion, i.LastError, i.RequestID,
-		i.CreatedAt, i.ExpiresAt, i.EndedAt, i.CleanAt, i.Period, i.Soak, i.Overlap)
+		i.CreatedAt, i.ExpiresAt, i.EndedAt, i.CleanAt, i.Period, i.Soak, i.Overlap, i.Team)
 	return writing("the new identity", t.tx.SendBatch(ctx, &batch).Close())
 }
 

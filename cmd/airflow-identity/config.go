@@ -71,6 +71,7 @@ type AirflowConfig struct {
 	URL              string            `yaml:"url"`
 	API              string            `yaml:"api"`
 	Auth             AirflowAuthConfig `yaml:"auth"`
+	Team             string            `yaml:"team"`
 	ConnectionPrefix string            `yaml:"connection_prefix"`
 	CA               string            `yaml:"ca"`
 	Timeout          duration          `yaml:"timeout"`

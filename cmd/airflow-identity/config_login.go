@@ -42,6 +42,9 @@ func (c AirflowConfig) checkLogin() []error {
 	if kind.api != airflow.Auto && api != airflow.Auto && api != kind.api {
 		wrong("auth.kind is %q, a login of %s, and api is %q", c.Auth.Kind, kind.api, c.API)
 	}
+	if c.Team != "" && (api == airflow.V1 || kind.api == airflow.V1) {
+		wrong("team is %q, and Airflow 2, which is meant by api %s and auth.kind %s, has no teams: they came with 3.2", c.Team, c.API, c.Auth.Kind)
+	}
 	values := c.Auth.values()
 	for _, key := range sortedKeys(values) {
 		switch {

@@ -107,6 +107,7 @@ func (c *Config) catalog() (*catalog.Catalog, error) {
 			Description:        p.Description,
 			Environment:        identity.EnvironmentName(p.Environment),
 			ConnectionPrefix:   c.Environments[p.Environment].Airflow.ConnectionPrefix,
+			Team:               c.Environments[p.Environment].Airflow.Team,
 			DefaultAuthorities: authorities(p.DefaultAuthorities),
 			ConnectionTemplate: p.ConnectionID,
 			Allow:              catalog.Allow{Authorities: p.Allow.Authorities, ConnectionIDs: p.Allow.ConnectionIDs},

@@ -60,7 +60,10 @@ func sendError(w http.ResponseWriter, status int, text string) {
 	sendJSON(w, status, map[string]string{"error": text})
 }
 
-func sendPage(w http.ResponseWriter) {
+func sendPage(w http.ResponseWriter) { sendPageAs(w, http.StatusOK) }
+
+func sendPageAs(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = io.WriteString(w, "<!DOCTYPE html>\n<html><head><title>Airflow</title></head><body></body></html>\n")
 }

@@ -6,11 +6,11 @@ import (
 )
 
 func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
-	if fail := s.authorize(r); fail != nil {
+	if _, fail := s.authorize(r, ""); fail != nil {
 		fail.send(w)
 		return
 	}
-	sent, fail := readConnection(r)
+	sent, fail := s.readConnection(r)
 	if fail != nil {
 		fail.send(w)
 		return
@@ -19,11 +19,11 @@ func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
 		taken().send(w)
 		return
 	}
-	sendJSON(w, http.StatusCreated, sent.answer())
+	sendJSON(w, http.StatusCreated, s.answer(sent.Connection))
 }
 
 func (s *Server) getConnection(w http.ResponseWriter, r *http.Request, id string) {
-	if fail := s.authorize(r); fail != nil {
+	if _, fail := s.authorize(r, id); fail != nil {
 		fail.send(w)
 		return
 	}
@@ -32,15 +32,15 @@ func (s *Server) getConnection(w http.ResponseWriter, r *http.Request, id string
 		notFound(id).send(w)
 		return
 	}
-	sendJSON(w, http.StatusOK, connection.answer())
+	sendJSON(w, http.StatusOK, s.answer(connection))
 }
 
 func (s *Server) patchConnection(w http.ResponseWriter, r *http.Request, id string) {
-	if fail := s.authorize(r); fail != nil {
+	if _, fail := s.authorize(r, id); fail != nil {
 		fail.send(w)
 		return
 	}
-	sent, fail := readConnection(r) // whole, whatever the mask says
+	sent, fail := s.readConnection(r) // whole, whatever the mask says
 	if fail != nil {
 		fail.send(w)
 		return
@@ -55,7 +55,7 @@ func (s *Server) patchConnection(w http.ResponseWriter, r *http.Request, id stri
 		notFound(id).send(w)
 		return
 	}
-	sendJSON(w, http.StatusOK, patched.answer())
+	sendJSON(w, http.StatusOK, s.answer(patched))
 }
 
 // onto is what a PATCH makes of a connection. A mask is a list of names: one that
@@ -76,6 +76,7 @@ func (c sentConnection) onto(old Connection, mask []string) Connection {
 		"login":       func() { patched.Login = c.Login },
 		"schema":      func() { patched.Schema = c.Schema },
 		"port":        func() { patched.Port = c.Port },
+		"team_name":   func() { patched.Team = c.Team },
 		// No password, as null or as an empty text, is no wish; three stars are the
 		// one that is there.
 		"password": func() {
@@ -95,7 +96,7 @@ func (c sentConnection) onto(old Connection, mask []string) Connection {
 }
 
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request, id string) {
-	if fail := s.authorize(r); fail != nil {
+	if _, fail := s.authorize(r, id); fail != nil {
 		fail.send(w)
 		return
 	}
@@ -108,7 +109,7 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request, id str
 
 // answer is the connection as the API shows it. A client that writes this back has
 // overwritten the secret with three stars.
-func (c Connection) answer() map[string]any {
+func (s *Server) answer(c Connection) map[string]any {
 	answer := map[string]any{
 		"connection_id": c.ConnectionID,
 		"conn_type":     c.ConnType,
@@ -119,7 +120,10 @@ func (c Connection) answer() map[string]any {
 		"port":          c.Port,
 		"password":      nil,
 		"extra":         orNull(redactExtra(c.Extra, isSensitive)),
-		"team_name":     nil,
+		"team_name":     orNull(c.Team),
+	}
+	if s.noTeams {
+		delete(answer, "team_name")
 	}
 	if c.Password != "" {
 		answer["password"] = stars

@@ -36,6 +36,14 @@
 // part of a real Airflow. With Config.Clients POST /auth/token takes a client too, as
 // the Keycloak auth manager does; how that refuses was not measured.
 //
+// # Teams and FAB
+//
+// With Config.Teams [core] multi_team is on: a connection may have a team, which must be
+// there, and whoever touches it must be in it or an admin; else a team_name is refused.
+// That is 3.3.2's, measured and read. With Config.FAB POST /auth/token takes JSON alone,
+// and its tokens name a user by number and no role (provider 3.10.2, measured). After
+// [Server.ChangeKey] every older token gets 403 "Invalid JWT token".
+//
 // # Reads
 //
 // Reads of the API show "***" for a password and for the values in extra whose key
@@ -47,9 +55,8 @@
 //	bulk, test, defaults                       501 that names itself a stand-in
 //	DAGs, variables, pools, event log          501
 //	the UI                                     any other GET is an empty page
-//	multi_team                                 off: a team_name is refused
 //	secrets backends, AIRFLOW_CONN_ variables  none; the metastore is all there is
-//	other auth managers, tokens in cookies     simple, and the Authorization header
+//	other auth managers, tokens in cookies     simple or FAB, and the Authorization header
 //	API 1 on Airflow 3                         as Airflow 3 answers: removed
 //	Airflow 2 apart from its API 1             pages; a task cannot read there
 //	how Postgres and MySQL sort                by bytes and null first, as SQLite

@@ -25,7 +25,8 @@ func IsList(r *http.Request, _ []byte) bool {
 }
 
 func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
-	if fail := s.authorize(r); fail != nil {
+	who, fail := s.authorize(r, "")
+	if fail != nil {
 		fail.send(w)
 		return
 	}
@@ -36,14 +37,14 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 	}
 
 	found := slices.DeleteFunc(s.store.list(), func(row row) bool {
-		return !asked.pattern.matches(row.ConnectionID) || !asked.prefix.matches(row.ConnectionID)
+		return !asked.pattern.matches(row.ConnectionID) || !asked.prefix.matches(row.ConnectionID) || !who.within(row.Team)
 	})
 	slices.SortFunc(found, asked.compare)
 	first := min(asked.offset, len(found))
 	last := min(first+asked.limit, len(found))
 	items := make([]map[string]any, 0, last-first)
 	for _, row := range found[first:last] {
-		items = append(items, row.answer())
+		items = append(items, s.answer(row.Connection))
 	}
 	sendJSON(w, http.StatusOK, map[string]any{"connections": items, "total_entries": len(found)})
 }
@@ -104,7 +105,7 @@ var columns = map[string]func(a, b row) int{
 	"conn_type":     func(a, b row) int { return cmp.Compare(a.ConnType, b.ConnType) },
 	"description":   func(a, b row) int { return cmp.Compare(a.Description, b.Description) },
 	"host":          func(a, b row) int { return cmp.Compare(a.Host, b.Host) },
-	"team_name":     func(row, row) int { return 0 },
+	"team_name":     func(a, b row) int { return cmp.Compare(a.Team, b.Team) },
 	"port": func(a, b row) int {
 		if a.Port == nil || b.Port == nil {
 			return cmp.Compare(bit(a.Port != nil), bit(b.Port != nil))

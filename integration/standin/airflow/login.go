@@ -13,7 +13,11 @@ import (
 // login is POST /auth/token, with a body of JSON or a form. As with the Keycloak auth
 // manager it takes a client too, where there are clients.
 func (s *Server) login(w http.ResponseWriter, r *http.Request, lifetime time.Duration) {
-	sent, fail := readLogin(r, len(s.clients) > 0)
+	read := readLogin
+	if s.fab {
+		read = readFABLogin
+	}
+	sent, fail := read(r, len(s.clients) > 0)
 	if fail != nil {
 		fail.send(w)
 		return
@@ -27,7 +31,11 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, lifetime time.Dur
 		refuse(http.StatusUnauthorized, "Invalid credentials").send(w)
 		return
 	}
-	token := s.mint(claims{Subject: sent.username, Role: role, Audience: audienceAPI}, lifetime)
+	who := claims{Subject: sent.username, Role: role, Teams: logins[sent.username].Teams, Audience: audienceAPI}
+	if s.fab {
+		who = claims{Subject: s.numberOf(sent.username), Audience: audienceAPI}
+	}
+	token := s.mint(who, lifetime)
 	sendJSON(w, http.StatusCreated, map[string]string{"access_token": token})
 }
 

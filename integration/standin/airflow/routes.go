@@ -52,6 +52,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) routeLogin(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case r.Method == http.MethodGet && s.fab:
+		sendPageAs(w, http.StatusNotFound)
 	case r.Method == http.MethodGet:
 		refuse(http.StatusForbidden,
 			"This method is only allowed if ``[core] simple_auth_manager_all_admins`` is True").send(w)

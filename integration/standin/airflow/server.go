@@ -36,6 +36,9 @@ type Config struct {
 	Users         map[string]User
 	Clients       map[string]User   // at [Server.TokenURL], and as with Keycloak at /auth/token; the secret is the password
 	Tokens        map[string]string // ready-made bearer tokens, without end, and their roles
+	FAB           bool              // Airflow 3 has FAB's auth manager, which differs in its logins
+	Teams         []string          // Airflow 3's teams, with [core] multi_team on; nil: off
+	NoTeams       bool              // as 3.0 and 3.1, where team_name is not known
 	Latency       time.Duration     // added to every call
 	TokenLifetime time.Duration     // default 24 h
 	Now           func() time.Time  // default time.Now
@@ -50,6 +53,7 @@ type Config struct {
 type User struct {
 	Password string
 	Role     string
+	Teams    []string // with Config.Teams
 }
 
 func (c Config) withDefaults() Config {
@@ -100,7 +104,10 @@ type Server struct {
 	tokens   map[string]string
 	lifetime time.Duration
 	now      func() time.Time
-	key      []byte // of all tokens, as [api_auth] jwt_secret
+	key      atomic.Pointer[[]byte] // of all tokens, as [api_auth] jwt_secret
+	fab      bool
+	teams    []string
+	noTeams  bool
 	store    *store
 }
 
@@ -115,6 +122,9 @@ func Start(cfg Config) (*Server, error) {
 		users:    maps.Clone(cfg.Users),
 		clients:  maps.Clone(cfg.Clients),
 		tokens:   maps.Clone(cfg.Tokens),
+		fab:      cfg.FAB,
+		teams:    slices.Clone(cfg.Teams),
+		noTeams:  cfg.NoTeams,
 		lifetime: cfg.TokenLifetime,
 		now:      cfg.Now,
 		store:    newStore(),
@@ -139,6 +149,10 @@ func (s *Server) Close() { s.server.Close() }
 
 // URL is the base of all calls, with the context path.
 func (s *Server) URL() string { return s.server.URL() }
+
+// ChangeKey signs with another key from now on, as a restart does where jwt_secret is
+// not kept: every token that was given before is refused.
+func (s *Server) ChangeKey() error { return s.newKey() }
 
 // Become makes another version of it, as an upgrade does that keeps the metastore.
 func (s *Server) Become(version string) { s.version.Store(version) }

@@ -21,6 +21,7 @@ type Connection struct {
 	Port         *int   `json:"port"`
 	Password     string `json:"password"`
 	Extra        string `json:"extra"`
+	Team         string `json:"team_name,omitempty"`
 }
 
 type store struct {
@@ -193,7 +194,7 @@ func (s *Server) Snapshot() ([]byte, error) {
 	defer s.store.mu.RUnlock()
 
 	text, err := json.Marshal(snapshot{
-		Key: s.key, Connections: s.store.connections, Creates: s.store.creates, Updates: s.store.updates,
+		Key: *s.key.Load(), Connections: s.store.connections, Creates: s.store.creates, Updates: s.store.updates,
 		Serials: s.store.serials, Made: s.store.made,
 	})
 	if err != nil {
@@ -204,19 +205,24 @@ func (s *Server) Snapshot() ([]byte, error) {
 
 func (s *Server) restore(text []byte) error {
 	if len(text) == 0 {
-		s.key = make([]byte, 64)
-		_, err := rand.Read(s.key)
-		return err
+		return s.newKey()
 	}
 	var state snapshot
 	if err := json.Unmarshal(text, &state); err != nil {
 		return fmt.Errorf("reading the state of the stand-in airflow: %w", err)
 	}
-	s.key = state.Key
+	s.key.Store(&state.Key)
 	maps.Copy(s.store.connections, state.Connections)
 	maps.Copy(s.store.creates, state.Creates)
 	maps.Copy(s.store.updates, state.Updates)
 	maps.Copy(s.store.serials, state.Serials)
 	s.store.made = state.Made
 	return nil
+}
+
+func (s *Server) newKey() error {
+	key := make([]byte, 64)
+	_, err := rand.Read(key)
+	s.key.Store(&key)
+	return err
 }

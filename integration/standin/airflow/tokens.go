@@ -25,14 +25,15 @@ const (
 )
 
 type claims struct {
-	ID        string `json:"jti"`
-	Subject   string `json:"sub"`
-	Role      string `json:"role,omitempty"`
-	Scope     string `json:"scope,omitempty"`
-	Audience  string `json:"aud"`
-	IssuedAt  int64  `json:"iat"`
-	NotBefore int64  `json:"nbf"`
-	ExpiresAt int64  `json:"exp"`
+	ID        string   `json:"jti"`
+	Subject   string   `json:"sub"`
+	Role      string   `json:"role,omitempty"`
+	Teams     []string `json:"teams,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Audience  string   `json:"aud"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	ExpiresAt int64    `json:"exp"`
 }
 
 func (s *Server) mint(c claims, lifetime time.Duration) string {
@@ -47,7 +48,7 @@ func (s *Server) mint(c claims, lifetime time.Duration) string {
 }
 
 func (s *Server) sign(text string) []byte {
-	mac := hmac.New(sha512.New, s.key)
+	mac := hmac.New(sha512.New, *s.key.Load())
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
 }
@@ -84,12 +85,12 @@ func bearer(r *http.Request) (string, bool) {
 	return token, strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
-// authorize demands a role that may touch connections, reading included. It comes
-// before any look at the body.
-func (s *Server) authorize(r *http.Request) *failure {
+// authorize demands a role that may touch a connection, reading included, or with no id
+// any. It comes before any look at the body but for the team in it.
+func (s *Server) authorize(r *http.Request, id string) (claims, *failure) {
 	token, found := bearer(r)
 	if !found {
-		return refuse(http.StatusUnauthorized, "Not authenticated")
+		return claims{}, refuse(http.StatusUnauthorized, "Not authenticated")
 	}
 	c, err := s.open(token, audienceAPI)
 	if role, ready := s.tokens[token]; ready {
@@ -97,13 +98,21 @@ func (s *Server) authorize(r *http.Request) *failure {
 	}
 	switch {
 	case errors.Is(err, errExpired):
-		return refuse(http.StatusUnauthorized, "Token Expired")
+		return claims{}, refuse(http.StatusUnauthorized, "Token Expired")
 	case err != nil:
-		return refuse(http.StatusForbidden, "Invalid JWT token") // 403, not 401: so it was measured
-	case c.Role != RoleOp && c.Role != RoleAdmin:
-		return refuse(http.StatusForbidden, "Forbidden")
+		return claims{}, refuse(http.StatusForbidden, "Invalid JWT token") // 403, not 401: so it was measured
 	}
-	return nil
+	if s.fab {
+		c.Role = s.roleOfNumber(c.Subject)
+	}
+	teams, fail := s.teamsAsked(r, id)
+	switch {
+	case fail != nil:
+		return claims{}, fail
+	case c.Role != RoleOp && c.Role != RoleAdmin, !c.within(teams...):
+		return claims{}, refuse(http.StatusForbidden, "Forbidden")
+	}
+	return c, nil
 }
 
 // roleOfToken is that of a good token, or "".

@@ -35,7 +35,7 @@ type sentConnection struct {
 }
 
 // readConnection checks a body and reports all that is wrong with it.
-func readConnection(r *http.Request) (sentConnection, *failure) {
+func (s *Server) readConnection(r *http.Request) (sentConnection, *failure) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || len(body) == 0 {
 		return sentConnection{}, unprocessable(problem{
@@ -57,9 +57,9 @@ func readConnection(r *http.Request) (sentConnection, *failure) {
 		return sentConnection{}, notObject(sent)
 	}
 
-	v := &validation{sent: object}
+	v := &validation{sent: object, noTeams: s.noTeams}
 	connection := v.connection()
-	if len(v.problems) == 0 && object["team_name"] != nil {
+	if len(v.problems) == 0 && object["team_name"] != nil && !s.multiTeam() {
 		v.report("value_error", nil, "Value error, team_name cannot be set when multi_team mode is disabled",
 			object, map[string]any{"error": map[string]any{}})
 	}
@@ -96,6 +96,7 @@ func notObject(sent any) *failure {
 // validation collects problems in the order of the fields, unknown keys last.
 type validation struct {
 	sent     map[string]any
+	noTeams  bool
 	problems []problem
 }
 
@@ -118,11 +119,11 @@ func (v *validation) connection() Connection {
 		Port:         v.port(),
 		Password:     v.text("password"), // "***" as well is stored as it is
 		Extra:        v.extra(),
+		Team:         v.text("team_name"),
 	}
-	v.text("team_name")
 
 	for _, key := range slices.Sorted(maps.Keys(v.sent)) {
-		if !slices.Contains(fields, key) {
+		if !slices.Contains(fields, key) || v.noTeams && key == "team_name" {
 			v.report("extra_forbidden", key, "Extra inputs are not permitted", v.sent[key], nil)
 		}
 	}
