@@ -201,6 +201,9 @@ func (e *Engine) uaaReachable(ctx context.Context, env Environment) (Endpoints, 
 	if err := env.Clients.Available(ctx); err != nil {
 		return Endpoints{}, err
 	}
+	if err := env.permitted(ctx); err != nil {
+		return Endpoints{}, err
+	}
 	return env.Clients.Endpoints(ctx)
 }
 

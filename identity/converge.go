@@ -58,6 +58,11 @@ func (e *Engine) call(ctx context.Context, env Environment, lease Lease, v View,
 	if !known {
 		return replied(Later, fmt.Errorf("no call is known for %s of %s", s.Act, s.Thing))
 	}
+	if !s.Act.reads() {
+		if err := env.permitted(ctx); err != nil {
+			return replied(Later, fmt.Errorf("not sent: %w", err))
+		}
+	}
 	return act(ctx, env, wanted{View: v, client: e.client(v), connection: v.connection(v.marker(e.Broker))})
 }
 

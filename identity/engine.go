@@ -13,6 +13,9 @@ type Environment struct {
 	Airflow     AirflowURL
 	Clients     Clients
 	Connections Connections
+	// Permitted tells why nothing may be changed in the environment now, which may be
+	// mended meanwhile; nil: everything always may.
+	Permitted func(context.Context) error
 	// ClientsPatience and ConnectionsPatience are how each remote is waited for.
 	ClientsPatience     Patience
 	ConnectionsPatience Patience
@@ -34,6 +37,13 @@ type Patience struct {
 // PatienceOf gives the patience that belongs to a time-out.
 func PatienceOf(timeout time.Duration) Patience {
 	return Patience{Timeout: timeout, Quiet: 2 * timeout}
+}
+
+func (e Environment) permitted(ctx context.Context) error {
+	if e.Permitted == nil {
+		return nil
+	}
+	return e.Permitted(ctx)
 }
 
 func (e Environment) patience(name ThingName) Patience {

@@ -70,7 +70,8 @@ func (c Client) Forgotten(shown Client) bool {
 // calls decides on repeating. The error explains any outcome but Done and
 // NotThere; it holds no secret and is meant for logs.
 type Clients interface {
-	// Create makes the client with exactly one secret. Exists settles nothing
+	// Create makes the client with exactly one secret. Rejected may come with a *Refusal,
+	// as for Connections.Put. Exists settles nothing
 	// on a repeat: probe. Differs: UAA answered other lists than were asked,
 	// and the client is there.
 	Create(ctx context.Context, client Client, secret Secret) (Outcome, error)

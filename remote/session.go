@@ -84,6 +84,15 @@ func (s *Session) Do(ctx context.Context, r Request) (Answer, error) {
 	return s.system.Do(ctx, bearing(r, renewed))
 }
 
+// Renew fetches another token than there is, or a first one: what it may may have
+// changed. Of several at a time one does it.
+func (s *Session) Renew(ctx context.Context) error {
+	ctx, cancel := s.system.Within(ctx)
+	defer cancel()
+	_, err := s.fresh(ctx, s.current())
+	return err
+}
+
 // LoggedIn tells whether there is a token that has not come to its end.
 func (s *Session) LoggedIn() bool {
 	token := s.current()

@@ -23,12 +23,15 @@ type Config struct {
 	// the zone's subdomain in front of the host.
 	PublicURL string
 	// ClientID and Secret are our own client, of the default zone. It needs
-	// clients.admin, or zones.<zone id>.clients.admin where there is a zone.
+	// clients.admin and tokens.revoke, or zones.<zone id>.clients.admin alone where
+	// there is a zone.
 	ClientID identity.ClientID
 	Secret   remote.Credential
 	// Zone is the subdomain of the identity zone in which clients are made;
 	// empty means the default zone.
 	Zone string
+	// Strict: see [Client.Permitted].
+	Strict bool
 	// CA holds PEM certificates that are trusted beside the system's own roots.
 	CA []byte
 	// Timeout bounds one method of the client, with everything it sends.
@@ -53,8 +56,9 @@ type Client struct {
 	zone   string // the zone's own address: its tokens, and probes
 	public string // discovery
 
-	mu        sync.Mutex
-	endpoints identity.Endpoints // zero until they were read once
+	mu         sync.Mutex
+	endpoints  identity.Endpoints // zero until they were read once
+	privileges privileges
 }
 
 var _ identity.Clients = (*Client)(nil)

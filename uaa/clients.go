@@ -93,6 +93,9 @@ func (c *Client) Create(ctx context.Context, client identity.Client, secret iden
 	if refused.Own && refused.Status == http.StatusConflict {
 		outcome = identity.Exists
 	}
+	if refused.Own && refused.Status == http.StatusForbidden {
+		return outcome, fmt.Errorf("creating client %s: %w: %w", client.ID, &identity.Refusal{Reason: c.mayNot()}, refused)
+	}
 	return outcome, fmt.Errorf("creating client %s: %w", client.ID, refused)
 }
 

@@ -45,6 +45,9 @@ func (c *Client) discover(ctx context.Context) (identity.Endpoints, error) {
 	if err != nil {
 		return identity.Endpoints{}, err
 	}
+	if answer.Status == http.StatusNotFound && c.config.Zone != "" && !answer.FromRouter() {
+		return identity.Endpoints{}, fmt.Errorf("%w: perhaps uaa has no zone with the subdomain %q", refusal(answer), c.config.Zone)
+	}
 	if answer.Status != http.StatusOK {
 		return identity.Endpoints{}, refusal(answer)
 	}
@@ -64,9 +67,9 @@ func (c *Client) discover(ctx context.Context) (identity.Endpoints, error) {
 	if err != nil {
 		return identity.Endpoints{}, answer.Unreadable(err)
 	}
-	zone := c.config.Zone
-	if zone == "" {
-		zone = "uaa"
+	zone, err := c.zoneOfTokens(ctx)
+	if err != nil {
+		return identity.Endpoints{}, err
 	}
 	return identity.Endpoints{
 		Issuer:   document.Issuer,

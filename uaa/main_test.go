@@ -3,11 +3,13 @@ package uaa_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,10 +43,15 @@ var (
 // startUAA starts a stand-in that knows us.
 func startUAA(t *testing.T) *standin.Server {
 	t.Helper()
-	server, err := standin.Start(standin.Config{
-		ContextPath: "/uaa",
-		Clients:     []standin.Client{{ID: brokerID, Secret: brokerSecret, Authorities: []string{"clients.admin"}}},
+	return startUAAOf(t, standin.Config{
+		Clients: []standin.Client{{ID: brokerID, Secret: brokerSecret, Authorities: []string{"clients.admin"}}},
 	})
+}
+
+func startUAAOf(t *testing.T, config standin.Config) *standin.Server {
+	t.Helper()
+	config.ContextPath = "/uaa"
+	server, err := standin.Start(config)
 	if err != nil {
 		t.Fatalf("starting the stand-in: %v", err)
 	}
@@ -70,12 +77,13 @@ func newClient(t *testing.T, config uaa.Config) *uaa.Client {
 	return client
 }
 
-// scripted is a UAA that grants us a token and answers all else as told.
+// scripted is a UAA that grants us tokens, each another, and answers all else as told.
 func scripted(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	t.Helper()
+	var granted atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/oauth/token") && r.FormValue("client_id") == brokerID {
-			reply(200, `{"access_token":"our-own-token-our-own-token","token_type":"bearer","expires_in":599}`)(w, r)
+			reply(200, fmt.Sprintf(`{"access_token":"our-own-token-our-own-token-%d","token_type":"bearer","expires_in":599}`, granted.Add(1)))(w, r)
 			return
 		}
 		answer(w, r)
@@ -134,3 +142,21 @@ func (l *logs) logger() *slog.Logger {
 }
 
 func asRemote(err error, e **remote.Error) bool { return errors.As(err, e) }
+
+// ticking is a clock that tests move.
+type ticking struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *ticking) time() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *ticking) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}

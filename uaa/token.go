@@ -44,6 +44,8 @@ func (c *Client) login(ctx context.Context) (remote.Token, error) {
 		return remote.Token{}, c.loginFailed(err, secret)
 	}
 
+	scope, _ := token.Extra("scope").(string)
+	c.loggedIn(scope, asked)
 	// The library counts by the system's clock; what we keep is by ours.
 	life := lifeUnsaid
 	if !token.Expiry.IsZero() {

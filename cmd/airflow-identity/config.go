@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Offering      OfferingConfig               `yaml:"offering"`
 	SealingKeyset reference                    `yaml:"sealing_keyset"`
+	Strict        *bool                        `yaml:"strict"`
 	Budget        duration                     `yaml:"budget"`
 	Sweep         SweepConfig                  `yaml:"sweep"`
 	Reaper        ReaperConfig                 `yaml:"reaper"`
@@ -242,6 +243,7 @@ func plainYAML(err error) error {
 }
 
 func (c *Config) complete() {
+	fill(&c.Strict, new(true))
 	fill(&c.Budget, defaultBudget)
 	fill(&c.Sweep.Period, duration(time.Hour))
 	fill(&c.Reaper.Threshold, 5)

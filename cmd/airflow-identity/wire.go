@@ -145,7 +145,7 @@ func (a *application) environments(config *Config, bound services, logger *slog.
 	var problems []error
 	strangers := config.strangers(os.Environ())
 	for _, name := range sortedKeys(config.Environments) {
-		env, err := a.environment(identity.EnvironmentName(name), config.Environments[name], bound, strangers, logger.With("environment", name))
+		env, err := a.environment(identity.EnvironmentName(name), config.Environments[name], *config.Strict, bound, strangers, logger.With("environment", name))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("environments.%s: %w", name, err))
 			continue
@@ -155,7 +155,7 @@ func (a *application) environments(config *Config, bound services, logger *slog.
 	return environments, errors.Join(problems...)
 }
 
-func (a *application) environment(name identity.EnvironmentName, config EnvironmentConfig, bound services, strangers []string, logger *slog.Logger) (identity.Environment, error) {
+func (a *application) environment(name identity.EnvironmentName, config EnvironmentConfig, strict bool, bound services, strangers []string, logger *slog.Logger) (identity.Environment, error) {
 	uaaCA, err := pem(config.UAA.CA)
 	if err != nil {
 		return identity.Environment{}, fmt.Errorf("uaa: %w", err)
@@ -177,6 +177,7 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		ClientID:  identity.ClientID(config.UAA.ClientID),
 		Secret:    secret,
 		Zone:      config.UAA.Zone,
+		Strict:    strict,
 		CA:        uaaCA,
 		Timeout:   time.Duration(config.UAA.Timeout),
 		Limits:    remote.Limits(config.UAA.Limits),
@@ -191,6 +192,7 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 		Airflow:             identity.AirflowURL(config.Airflow.URL),
 		Clients:             clients,
 		Connections:         connections,
+		Permitted:           clients.Permitted,
 		ClientsPatience:     identity.PatienceOf(time.Duration(config.UAA.Timeout)),
 		ConnectionsPatience: identity.PatienceOf(time.Duration(config.Airflow.Timeout)),
 		Background:          max(1, min(config.UAA.Limits.Concurrency, config.Airflow.Limits.Concurrency)/2),

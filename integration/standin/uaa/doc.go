@@ -33,11 +33,23 @@
 // answered 200, and the later write wins ([Config.BeforeSecretWrite]). A revocation
 // puts a new token_salt into the client, where everybody sees it.
 //
+// The form field authorities={"az_attr":{"dag":"d1"}} puts these texts into the token, its
+// answer and check_token's.
+//
 // A list shows 100 clients, and 500 at most, from startIndex on, by client_id or
 // lastmodified; its itemsPerPage is the count asked for or the total, not the number
 // shown. Its filter knows client_id with eq, sw, co and pr, in any case of letters,
 // and "_" and "%" in it are wildcards of the database. Whatever it cannot read is a
 // 500.
+//
+// # Zones
+//
+// Config.Zones are identity zones, each with clients and an issuer of its own, and all with
+// one signing key. A zone answers at its subdomain of the host. A token of the default zone
+// that holds zones.<id>.admin, or .clients.admin, .read or .write, or uaa.admin, manages a
+// zone's clients through X-Identity-Zone-Id or -Subdomain: an unknown zone is a 404, and
+// one where it may nothing a 403. But for uaa.admin it cannot revoke tokens there (tried
+// on 4.30.0).
 //
 // # Left out
 //
@@ -46,7 +58,7 @@
 //	introspection, opaque tokens                 501; tokens are always JWTs
 //	revocation of one token, or a user's         501
 //	grants other than client_credentials         400 unsupported_grant_type
-//	identity zones other than "uaa"              404 on management calls
+//	zones in a snapshot, and how they are made   Config.Zones
 //	users, groups, login pages                   302 to /login
 //	audit log, rate limit, database outages      faults, see package standin
 //	lost updates of parallel changes             every change but of a secret is atomic

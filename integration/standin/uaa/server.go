@@ -27,6 +27,7 @@ type Config struct {
 	CheapHashes bool             // no bcrypt but a salted SHA-256, counted alike: under the race detector even MinCost is slow
 	Latency     time.Duration    // added to every call
 	Clients     []Client         // there from the start, and not counted
+	Zones       []Zone           // beside the default one; then the host's name is localhost
 	Now         func() time.Time // default time.Now
 	Logger      *slog.Logger     // one line per call, at debug; default none
 
@@ -80,6 +81,9 @@ type Server struct {
 	Faults *standin.Faults
 
 	server *standin.Server
+	zone   Zone
+	zones  map[string]*Server // by subdomain; of the default zone's alone
+	url    string
 	issuer string // issuer.uri, without /oauth/token
 	now    func() time.Time
 	key    *signingKey
@@ -102,6 +106,8 @@ func Start(cfg Config) (*Server, error) {
 		now:    cfg.Now,
 		hasher: newHasher(cfg.BcryptCost, cfg.CheapHashes, cfg.Now),
 		store:  newStore(),
+		zone:   defaultZone,
+		zones:  map[string]*Server{},
 
 		forgets:           cfg.Forgets,
 		beforeSecretWrite: cfg.BeforeSecretWrite,
@@ -124,12 +130,21 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.server = server
+	s.server, s.url = server, server.URL()
+	if len(cfg.Zones) > 0 {
+		s.url = named(s.url)
+	}
 	s.issuer = strings.TrimSuffix(cfg.Issuer, "/")
 	if s.issuer == "" {
-		s.issuer = server.URL()
+		s.issuer = s.url
 	}
-	server.Serve(http.HandlerFunc(s.route))
+	for _, zone := range cfg.Zones {
+		if err := s.addZone(zone); err != nil {
+			server.Close()
+			return nil, err
+		}
+	}
+	server.Serve(http.HandlerFunc(s.handle))
 	return s, nil
 }
 
@@ -137,7 +152,7 @@ func Start(cfg Config) (*Server, error) {
 func (s *Server) Close() { s.server.Close() }
 
 // URL is the base of all calls, with the context path.
-func (s *Server) URL() string { return s.server.URL() }
+func (s *Server) URL() string { return s.url }
 
 // Issuer is what tokens and the discovery document say.
 func (s *Server) Issuer() string { return s.issuer + "/oauth/token" }
@@ -149,5 +164,5 @@ func (s *Server) Issuer() string { return s.issuer + "/oauth/token" }
 // two at first and one from then on. What Go code asks or adds does not count.
 func (s *Server) Hashes() int64 { return s.hasher.count.Load() }
 
-// TokenCount counts the tokens granted so far.
+// TokenCount counts the tokens granted so far, in this zone.
 func (s *Server) TokenCount() int64 { return s.tokens.Load() }

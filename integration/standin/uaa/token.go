@@ -3,6 +3,7 @@ package uaa
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -34,19 +35,38 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 	}
 
 	claims := s.claims(client, scopes)
+	attributes := attributesIn(r.Form.Get("authorities"))
+	if attributes != nil {
+		claims["az_attr"] = attributes
+	}
 	token, err := s.key.sign(s.issuer, claims)
 	if err != nil {
 		page(http.StatusInternalServerError).send(w, r)
 		return
 	}
 	s.tokens.Add(1)
-	sendJSON(w, http.StatusOK, map[string]any{
+	answer := map[string]any{
 		"access_token": token,
 		"token_type":   "bearer",
 		"expires_in":   expiresIn(client.tokenSeconds()),
 		"scope":        strings.Join(scopes, " "),
 		"jti":          claims["jti"],
-	})
+	}
+	if attributes != nil {
+		answer["az_attr"] = attributes
+	}
+	sendJSON(w, http.StatusOK, answer)
+}
+
+// attributesIn are what whoever asks for a token wants in it. The client chooses them
+// freely. They are texts; where one is anything else, or beside them is another key, UAA
+// says nothing and puts nothing in.
+func attributesIn(form string) map[string]string {
+	var sent map[string]map[string]string
+	if json.Unmarshal([]byte(form), &sent) != nil || len(sent) != 1 {
+		return nil
+	}
+	return sent["az_attr"]
 }
 
 // authenticate finds the calling client by Basic credentials, taken as they are,
@@ -139,7 +159,7 @@ func (s *Server) claims(client *record, scopes []string) map[string]any {
 		"iat":         issued,
 		"exp":         issued + int64(client.tokenSeconds()),
 		"iss":         s.Issuer(),
-		"zid":         "uaa",
+		"zid":         s.zone.ID,
 		"aud":         audience(client.ID, scopes),
 	}
 }

@@ -298,3 +298,37 @@ func decoded(t *testing.T, token string) (header, claims map[string]any) {
 	}
 	return header, claims
 }
+
+// Measured: texts are put into the token, and whatever is anything else into nothing.
+func TestAttributesInTokens(t *testing.T) {
+	t.Parallel()
+	f := start(t, Config{})
+	for name, c := range map[string]struct {
+		sent string
+		want string // as JSON; "" for none
+	}{
+		"two texts":      {`{"az_attr":{"dag":"d1","run":"r1"}}`, `{"dag":"d1","run":"r1"}`},
+		"none":           {``, ``},
+		"a number":       {`{"az_attr":{"dag":"d1","try":1}}`, ``},
+		"an object":      {`{"az_attr":{"dag":{"id":"d1"}}}`, ``},
+		"another key":    {`{"other":{"dag":"d1"}}`, ``},
+		"no JSON at all": {`dag=d1`, ``},
+	} {
+		got := f.form("/oauth/token", "minter", "minter-secret", url.Values{"grant_type": {"client_credentials"}, "authorities": {c.sent}})
+		answer := got.json(t)
+		claims, err := f.key.open(answer["access_token"].(string))
+		if err != nil || got.status != 200 {
+			t.Fatalf("%s: got %d %s, %v", name, got.status, got.body, err)
+		}
+		for where, value := range map[string]any{"the token": claims["az_attr"], "the answer": answer["az_attr"]} {
+			text := ""
+			if value != nil {
+				encoded, _ := json.Marshal(value)
+				text = string(encoded)
+			}
+			if text != c.want {
+				t.Errorf("%s: %s has %q, want %q", name, where, text, c.want)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"html"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -115,6 +116,9 @@ func fullAuthentication(challenge string) *failure {
 
 // bearer checks the token of a call to the API.
 func (s *Server) bearer(r *http.Request) (map[string]any, *failure) {
+	if claims, switched := r.Context().Value(switchedKey{}).(map[string]any); switched && s.zone.ID != defaultZone.ID {
+		return claims, nil
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return nil, fullAuthentication("Bearer")
@@ -132,17 +136,22 @@ type caller struct {
 
 // admin is free of the limits that clients.write has.
 func (c caller) admin() bool {
-	return slices.Contains(c.scopes, "clients.admin") || slices.Contains(c.scopes, "uaa.admin")
+	return slices.ContainsFunc(c.scopes, func(scope string) bool {
+		return scope == "clients.admin" || scope == "uaa.admin" || zoneAdmin.MatchString(scope)
+	})
 }
 
-// authorize demands one of the scopes, which stand in the answer of who has none.
+var zoneAdmin = regexp.MustCompile(`^zones\.[^.]+\.admin$`)
+
+// authorize demands one of the scopes, which stand in the answer of who has none. The
+// zone's admin may whatever the default one's may.
 func (s *Server) authorize(r *http.Request, anyOf ...string) (caller, *failure) {
+	for i, scope := range anyOf {
+		anyOf[i] = strings.Replace(scope, "zones.uaa.", "zones."+s.zone.ID+".", 1)
+	}
 	claims, fail := s.bearer(r)
 	if fail != nil {
 		return caller{}, fail
-	}
-	if unknownZone(r) {
-		return caller{}, page(http.StatusNotFound)
 	}
 	id, _ := claims["cid"].(string)
 	c := caller{id: id, scopes: stringsOf(claims["scope"])}
@@ -158,11 +167,4 @@ func (s *Server) authorize(r *http.Request, anyOf ...string) (caller, *failure) 
 		challenge:   "Bearer",
 		scope:       strings.Join(anyOf, " "),
 	}
-}
-
-// unknownZone tells whether a call names a zone that is not the only one there is.
-// The subdomain of the default zone is empty.
-func unknownZone(r *http.Request) bool {
-	id := r.Header.Get("X-Identity-Zone-Id")
-	return (id != "" && id != "uaa") || r.Header.Get("X-Identity-Zone-Subdomain") != ""
 }
