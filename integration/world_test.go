@@ -65,6 +65,12 @@ type options struct {
 	// leaseGrace is how much longer than its time-out a lease lasts; 0: as the product
 	// has it.
 	leaseGrace time.Duration
+	// team is the plan's; uaa and airflow change the stand-ins, and tune how the broker
+	// sees them: what stands before them, and as whom it comes.
+	team    string
+	uaa     func(*uaa.Config)
+	airflow func(*airflow.Config)
+	tune    func(identity.EnvironmentName, *uaaclient.Config, *airflowclient.Config)
 }
 
 // world is a whole system in one process: Postgres, a UAA and an Airflow for each
@@ -153,15 +159,23 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	u, err := uaa.Start(uaa.Config{
+	uaaConfig := uaa.Config{
 		Snapshot: key, CheapHashes: true, Forgets: w.options.forgets,
 		Clients: []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
-	})
+	}
+	if w.options.uaa != nil {
+		w.options.uaa(&uaaConfig)
+	}
+	u, err := uaa.Start(uaaConfig)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(u.Close)
-	a, err := airflow.Start(airflow.Config{Users: map[string]airflow.User{"broker": {Password: airflowPass, Role: airflow.RoleOp}}})
+	airflowConfig := airflow.Config{Users: map[string]airflow.User{"broker": {Password: airflowPass, Role: airflow.RoleOp}}}
+	if w.options.airflow != nil {
+		w.options.airflow(&airflowConfig)
+	}
+	a, err := airflow.Start(airflowConfig)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -216,25 +230,30 @@ func (w *world) environments(logger *slog.Logger) (map[identity.EnvironmentName]
 		breaker = remote.Breaker{Rest: time.Second}
 	}
 	for name, env := range w.envs {
-		clients, err := uaaclient.New(uaaclient.Config{
+		uaaConfig := uaaclient.Config{
 			URL: env.uaa.URL(), ClientID: "airflow-identity", Secret: remote.Fixed(identity.SecretFrom(uaaSecret)),
 			Timeout: w.options.timeout, Logger: logger, Breaker: breaker,
-		})
-		if err != nil {
-			w.t.Fatal(err)
 		}
-		connections, err := airflowclient.New(airflowclient.Config{
+		airflowConfig := airflowclient.Config{
 			URL:     env.airflow.URL(),
 			Login:   airflowclient.Password{Username: "broker", Password: remote.Fixed(identity.SecretFrom(airflowPass))},
 			Timeout: w.options.timeout, Logger: logger, Breaker: breaker,
-		})
+		}
+		if w.options.tune != nil {
+			w.options.tune(name, &uaaConfig, &airflowConfig)
+		}
+		clients, err := uaaclient.New(uaaConfig)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		connections, err := airflowclient.New(airflowConfig)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		closers = append(closers, clients.Close, connections.Close)
 		patience := identity.Patience{Timeout: w.options.timeout, Quiet: w.options.quiet}
 		environments[name] = identity.Environment{
-			Name: name, Airflow: identity.AirflowURL(env.airflow.URL()), Clients: clients, Connections: connections,
+			Name: name, Airflow: identity.AirflowURL(airflowConfig.URL), Clients: clients, Connections: connections, Permitted: clients.Permitted,
 			ClientsPatience: patience, ConnectionsPatience: patience,
 		}
 	}
@@ -300,7 +319,7 @@ func (w *world) catalog() *catalog.Catalog {
 		ID: prodPlan, Name: "prod", Environment: "prod", Description: "identities for production DAGs",
 		DefaultAuthorities: []identity.Authority{"orders.read"}, Allow: allow,
 		TokenLifetime: catalog.TokenLifetime{Maximum: 30 * time.Minute}, AppClient: catalog.AppClient{Allowed: true, Maximum: 720 * time.Hour},
-		MaximumPollingDuration: w.options.polling, Quota: w.options.quota, Rotation: w.options.rotation,
+		Team: w.options.team, MaximumPollingDuration: w.options.polling, Quota: w.options.quota, Rotation: w.options.rotation,
 	}}
 	if w.options.dev {
 		plans = append(plans, catalog.Plan{

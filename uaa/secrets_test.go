@@ -3,6 +3,7 @@ package uaa_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -332,9 +333,44 @@ func TestRevokeTokensByAnswer(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, uaa.Config{Zone: "dedicated", URL: scripted(t, func(w http.ResponseWriter, r *http.Request) {
+			client := newClient(t, uaa.Config{URL: scripted(t, func(w http.ResponseWriter, r *http.Request) {
 				if got, want := r.Method+" "+r.RequestURI, "GET /oauth/token/revoke/client/"+string(orders.ID); got != want {
 					t.Errorf("got %s, want %s", got, want)
+				}
+				test.answer(w, r)
+			}).URL})
+
+			outcome, err := client.RevokeTokens(background, orders.ID)
+
+			if outcome != test.want || (err == nil) != (test.want == identity.Done || test.want == identity.NotThere) {
+				t.Errorf("got %s, %v; want %s", outcome, err, test.want)
+			}
+		})
+	}
+}
+
+// In a zone it is a PUT of another salt.
+func TestRevokeTokensInAZoneByAnswer(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   identity.Outcome
+	}{
+		"200 with the client":     {reply(200, `{"client_id":"`+string(orders.ID)+`"}`), identity.Done},
+		"200 with another client": {reply(200, `{"client_id":"other"}`), identity.Unknown},
+		"200 and nothing":         {reply(200, ""), identity.Unknown},
+		"no such client":          {reply(404, ""), identity.NotThere},
+		"no such zone":            {reply(404, `{}`), identity.Unknown},
+		"not permitted there":     {reply(403, `{}`), identity.Rejected},
+		"500 page":                {reply(500, page), identity.Unknown},
+		"hang up":                 {hangUp(t, ""), identity.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, uaa.Config{Zone: "dedicated", URL: scripted(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if got, want := r.Method+" "+r.RequestURI, "PUT /oauth/clients/restricted/"+string(orders.ID); got != want || !strings.Contains(string(body), "token_salt") {
+					t.Errorf("got %s with %s, want %s with a salt", got, body, want)
 				}
 				if got := r.Header.Get("X-Identity-Zone-Subdomain"); got != "dedicated" {
 					t.Errorf("got zone %q", got)

@@ -31,6 +31,8 @@ func (s *Server) numberOf(name string) string {
 }
 
 func (s *Server) roleOfNumber(number string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for name, user := range s.users {
 		if s.numberOf(name) == number {
 			return user.Role

@@ -22,6 +22,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, lifetime time.Dur
 		fail.send(w)
 		return
 	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	logins := s.users
 	if sent.client {
 		logins = s.clients

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,6 +100,7 @@ type Server struct {
 
 	server   *standin.Server
 	version  atomic.Value // of string
+	mu       sync.RWMutex // of users and teams, which tests change
 	users    map[string]User
 	clients  map[string]User
 	tokens   map[string]string
@@ -149,6 +151,26 @@ func (s *Server) Close() { s.server.Close() }
 
 // URL is the base of all calls, with the context path.
 func (s *Server) URL() string { return s.server.URL() }
+
+// SetRole gives a user another role. As with the simple auth manager, tokens that were
+// given before keep the one they had; FAB's do not.
+func (s *Server) SetRole(name, role string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user := s.users[name]
+	user.Role = role
+	s.users[name] = user
+}
+
+// AddTeam makes a team, as "airflow teams create" does, with a user in it.
+func (s *Server) AddTeam(team, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.teams = append(s.teams, team)
+	user := s.users[name]
+	user.Teams = append(slices.Clone(user.Teams), team)
+	s.users[name] = user
+}
 
 // ChangeKey signs with another key from now on, as a restart does where jwt_secret is
 // not kept: every token that was given before is refused.

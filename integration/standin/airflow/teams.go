@@ -33,7 +33,7 @@ func (s *Server) teamsAsked(r *http.Request, id string) ([]string, *failure) {
 	switch team := object["team_name"].(type) {
 	case nil:
 	case string:
-		if team != "" && !slices.Contains(s.teams, team) {
+		if team != "" && !s.hasTeam(team) {
 			return nil, refuse(http.StatusBadRequest, fmt.Sprintf("Team '%s' does not exist", team))
 		}
 		teams = append(teams, team)
@@ -44,7 +44,17 @@ func (s *Server) teamsAsked(r *http.Request, id string) ([]string, *failure) {
 }
 
 // multiTeam is [core] multi_team.
-func (s *Server) multiTeam() bool { return s.teams != nil }
+func (s *Server) multiTeam() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.teams != nil
+}
+
+func (s *Server) hasTeam(team string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Contains(s.teams, team)
+}
 
 // within tells whether a user may touch what belongs to these teams. What belongs to
 // none is everybody's.
