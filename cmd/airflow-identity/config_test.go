@@ -85,7 +85,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"a rotation period out of its range", "    environment: prod", "    environment: prod\n    rotation: {period: 4h, maximum: 2h}", "plan prod: rotation.period: 4h is not within"},
 		{"polling for longer than Cloud Controller does", "    environment: prod", "    environment: prod\n    maximum_polling_duration: 169h", "plan prod: maximum_polling_duration: 169h is more"},
 		{"a quota below zero", "    environment: prod", "    environment: prod\n    quota: {instances_per_space: -1}", "plan prod: quota.instances_per_space: must not be negative"},
-		{"a key of a later version", "sealing_keyset:", "strict: true\nsealing_keyset:", `line 3: unknown key "strict"`},
+		{"a key of a later version", "sealing_keyset:", "checkpoint_key: env:X\nsealing_keyset:", `line 3: unknown key "checkpoint_key"`},
 		{"a key twice", "sealing_keyset:", "offering: {}\nsealing_keyset:", `line 3: mapping key "offering" already defined at line 1`},
 		{"a list where a mapping belongs", "  id: 0a7ad6f6-3d5c-4f0e-9f1a-52c1a5b7f001", "  - x", "line 2: a list cannot stand here"},
 		{"http", "https://uaa.sys.example.com", "http://uaa.sys.example.com", "environments.prod.uaa.url: it must be https, except on loopback"},

@@ -24,6 +24,8 @@ type AirflowConfig struct {
 	// User is the broker's login in the role "op", which may edit connections; ""
 	// means "broker". An empty password means a random one.
 	User, Password string
+	// Env adds to its environment, or beats what is there: "AIRFLOW__CORE__…=value".
+	Env []string
 }
 
 // Airflow is a running API server on SQLite. It has no scheduler and no worker: a
@@ -74,6 +76,7 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 	if err := airflow.configure(venv, port); err != nil {
 		return nil, err
 	}
+	airflow.env = append(airflow.env, c.Env...)
 	if _, err := airflow.RunCLI(ctx, nil, "db", "migrate"); err != nil {
 		return nil, err
 	}
