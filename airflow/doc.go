@@ -50,6 +50,13 @@
 // asked again once an answer says that the API is gone: an upgrade costs one call,
 // which is Later, and a downgrade one that is Unknown.
 //
+// # Teams and refusals
+//
+// A connection with a Team is posted and patched with its team_name, which then is
+// compared as well; one without never names any, and whatever stands there is left alone.
+// Where a POST is refused for what somebody can mend (a role, a team), the error says so in
+// words for the one who asked: refusal.go has them.
+//
 // # Logins
 //
 //	Password           3      POST /auth/token, renewed after 70 % of its life

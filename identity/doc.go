@@ -148,6 +148,8 @@
 //	                                  connection is a debt, tried for ever in a lane of its
 //	                                  own, its id reserved
 //	a remote is known to be down      a create is refused before anything is written
+//	our privileges in UAA are wrong   nothing is changed in that environment, removals included,
+//	                                  and creates are refused, until they are right
 //	a process is killed               its lease ends, another claims the row; intents are unknown
 //	the budget of a create ends       it goes on behind a 202 if the platform allows it, else it
 //	                                  is failed and cleaned up behind the answer

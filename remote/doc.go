@@ -33,6 +33,9 @@
 // app has delivered nothing, and is still Unknown: a router in front of another
 // router says the same of an instance that vanished while the request was in it.
 //
+// The error of a certificate that is not trusted says what to do, since whoever reads it
+// has named the CA in the configuration, or forgot to.
+//
 // A call never outlives the lease under which it is made. Its deadline stands on
 // the connection, is compared with the clock before every write, and no byte is
 // written once the call has returned: a process that was stopped and wakes up

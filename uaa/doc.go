@@ -43,6 +43,20 @@
 // are sent, because UAA would take them: an authority with a comma in it, which
 // it splits, and labels beyond what it can store, which it answers with 500.
 //
+// # Zones
+//
+// An environment may be an identity zone. Our own client is one of the default zone even
+// then, and a header moves its calls into the zone; tokens, probes and discovery are at the
+// zone's own host. There our client needs zones.<id>.clients.admin alone. UAA's own
+// revocation is not to be had with that (4.30.0, tried), so RevokeTokens does what it does:
+// it writes another token_salt into the client.
+//
+// # Our own privileges
+//
+// With Config.Strict our client must hold what it needs and no more: see [Client.Permitted].
+//
+// # Lists
+//
 // Lists are hints. UAA's filter does not mind the case of letters, so ids are looked
 // at again; it shows 500 clients at most, whatever is asked, and says of a page how
 // many clients it could hold, so they are counted; and the number of all of them may

@@ -3,7 +3,6 @@ package uaa_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -83,7 +82,8 @@ func scripted(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	var granted atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/oauth/token") && r.FormValue("client_id") == brokerID {
-			reply(200, fmt.Sprintf(`{"access_token":"our-own-token-our-own-token-%d","token_type":"bearer","expires_in":599}`, granted.Add(1)))(w, r)
+			again := strings.Repeat("-again", int(granted.Add(1))-1)
+			reply(200, `{"access_token":"our-own-token-our-own-token`+again+`","token_type":"bearer","expires_in":599}`)(w, r)
 			return
 		}
 		answer(w, r)
