@@ -370,3 +370,25 @@ func (e *environment) mutations() string {
 	o := operator{world: &world{envs: map[identity.EnvironmentName]*environment{"prod": e}}}
 	return o.mutations()
 }
+
+// A connection that shall have no team may be given one by whoever likes: it is not ours
+// to say, and no sweep looks at it again for that.
+func TestTeamThatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	world := patient
+	world.airflow = func(c *airflow.Config) {
+		c.Teams = []string{"acme"}
+		c.Users = map[string]airflow.User{"broker": {Password: airflowPass, Role: airflow.RoleAdmin}}
+	}
+	o := newWorld(t, world).operator()
+	a := o.prod().airflow
+	s := o.bound(o.broker().platform, 1)[0]
+	a.EditConnection(s.connection, func(c *airflow.Connection) { c.Team = "acme" })
+	looks := count(a.Faults, "GET /api/v2/connections/"+s.connection)
+	o.sweeps()
+	o.rests()
+	if is, _ := a.Connection(s.connection); is.Team != "acme" || a.Updates()[s.connection] != 0 || looks.Load() != 0 {
+		t.Errorf("after a sweep: team %q, %d updates and %d looks; want it left alone", is.Team, a.Updates()[s.connection], looks.Load())
+	}
+	o.check()
+}
