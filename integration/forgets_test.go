@@ -13,7 +13,7 @@ import (
 func TestUAAThatForgets(t *testing.T) {
 	t.Parallel()
 	options := patient
-	options.forgets = true
+	options.uaa = func(c *uaa.Config) { c.Forgets = true }
 	o := newWorld(t, options).operator()
 	p := o.broker()
 	all := o.bound(p.platform, 2)

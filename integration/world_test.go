@@ -56,7 +56,6 @@ type options struct {
 	quota   catalog.Quota // 0: any number
 	breaker bool          // leave a remote that is down alone, for a second at a time
 	dev     bool          // a second environment, dev
-	forgets bool          // UAA keeps no additional information
 	// sweep is the period of sweeps; 0: there are none, so that what a test sees is
 	// what its verbs caused.
 	sweep time.Duration
@@ -160,7 +159,7 @@ func (w *world) addEnvironment(name identity.EnvironmentName) {
 		w.t.Fatal(err)
 	}
 	uaaConfig := uaa.Config{
-		Snapshot: key, CheapHashes: true, Forgets: w.options.forgets,
+		Snapshot: key, CheapHashes: true,
 		Clients: []uaa.Client{{ID: "airflow-identity", Secret: uaaSecret, Authorities: []string{"clients.admin", "clients.read", "clients.write", "tokens.revoke", "uaa.resource"}}},
 	}
 	if w.options.uaa != nil {

@@ -250,7 +250,7 @@ var rules = []struct {
 			}
 			return next(r, body)
 		}
-	}, []string{"revoking is 200 and empty, and ends the tokens so far"}},
+	}, []string{"revoking is answered with 200, and ends the tokens so far"}},
 	{SuiteUAA, "totalResults is the number shown", on("GET", "/oauth/clients", func(got reply) reply {
 		return got.edited(func(o map[string]any) {
 			if rows, list := o["resources"].([]any); list {

@@ -106,7 +106,7 @@ func TestWithoutAPrivilegeACaseTellsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"revoking is 200 and empty, and ends the tokens so far", "revoking for a client that is not there is 404, empty or UAA's words for it"} {
+	for _, name := range []string{"revoking is answered with 200, and ends the tokens so far", "revoking for a client that is not there is 404, empty or UAA's words for it"} {
 		if got := report.found(t, name); got.Verdict != Unknown || !strings.Contains(got.Seen, "tokens.revoke") {
 			t.Errorf("%s: %s %s", name, got.Verdict, got.Seen)
 		}

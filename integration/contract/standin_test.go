@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,6 +98,21 @@ func transport(t *testing.T) *http.Transport {
 	return transport
 }
 
+// zoned goes to this machine whatever the name: those below localhost, as zones have them
+// here, are in nobody's DNS.
+func zoned(t *testing.T) *http.Transport {
+	t.Helper()
+	way := transport(t)
+	way.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}
+	return way
+}
+
 // differences are the cases in which versions differ, and what is always unknown; all
 // others hold.
 var differences = map[string]map[string]Verdict{
@@ -124,10 +140,15 @@ func TestTheStandInsKeepTheContract(t *testing.T) {
 	_, uaaTarget := ownUAA(t, uaa.Config{})
 	_, v2 := ownAirflow(t, airflow.Version3, "op")
 	_, v1 := ownAirflow(t, airflow.Version2, "op")
+	_, inZone := ownUAA(t, uaa.Config{
+		Zones:   []uaa.Zone{{ID: "id-7", Subdomain: "team7"}},
+		Clients: []uaa.Client{{ID: "airflow-identity", Secret: ownSecret, Authorities: []string{"zones.id-7.clients.admin"}}},
+	})
+	inZone.Zone, inZone.Transport = "team7", zoned(t)
 	prefixed := v2
 	prefixed.Prefix = "team_"
 	for name, run := range map[string]func(context.Context) (Report, error){
-		"UAA": uaaTarget.Run, "Airflow 3": v2.RunV2, "Airflow 2": v1.RunV1,
+		"UAA": uaaTarget.Run, "a zone of UAA": inZone.Run, "Airflow 3": v2.RunV2, "Airflow 2": v1.RunV1,
 		"Airflow 3, found": v2.Run, "Airflow 2, found": v1.Run, "Airflow 3, with a prefix": prefixed.Run,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,7 +46,7 @@ var uaaCases = []testCase[*uaaSite]{
 	{"changing the secret of a client that is not there is 404 with an empty body", "measured: PUT secret missing; uaa.AddSecret", false, changesMissing},
 	{"a token lives on when a secret is added", "measured: token before ADD; the soak", false, addKeepsTokens},
 	{"a token of the overlap lives on when the older secret goes", "measured: token in overlap; the soak", false, dropKeepsTokens},
-	{"revoking is 200 and empty, and ends the tokens so far", "measured: revoke/client; rotate --now", false, revokes},
+	{"revoking is answered with 200, and ends the tokens so far", "measured: revoke/client; rotate --now", false, revokes},
 	{"after revoking, the same secret gets a token that is good", "measured: revoke/client; rotate --now", false, revokedGoesOn},
 	{"revoking for a client that is not there is 404, empty or UAA's words for it", "measured: revoke/client; uaa.RevokeTokens", false, revokesMissing},
 

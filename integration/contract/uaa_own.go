@@ -57,18 +57,12 @@ func mayManage(ctx context.Context, s *uaaSite) error {
 	return nil
 }
 
-// mayRevoke: in a zone uaa.admin of the default zone alone does (4.30.0: neither tokens.revoke
-// nor zones.<id>.admin, nor zones.<id>.tokens.revoke), which no broker should have.
+// mayRevoke: in a zone whoever may change clients may.
 func mayRevoke(ctx context.Context, s *uaaSite) error {
-	const cost = "rotate --now gets its new secret all the same, and then cannot end the tokens that the leaked one got while it was changed"
-	switch {
-	case s.holdsOne("uaa.admin"), s.uaa.Zone == "" && s.holdsOne("tokens.revoke"):
+	if s.uaa.Zone != "" || s.holdsOne("uaa.admin", "tokens.revoke") {
 		return nil
-	case s.uaa.Zone != "":
-		return fmt.Errorf("in a zone UAA lets nobody revoke but uaa.admin of the default zone, which is more than a broker should have: %s", cost)
-	default:
-		return fmt.Errorf("client %s lacks the authority tokens.revoke: add it; without it %s", s.uaa.ClientID, cost)
 	}
+	return fmt.Errorf("client %s lacks the authority tokens.revoke: add it; without it rotate --now gets its new secret all the same, and then cannot end the tokens that the leaked one got while it was changed", s.uaa.ClientID)
 }
 
 func holdsNoMore(ctx context.Context, s *uaaSite) error {

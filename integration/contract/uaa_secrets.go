@@ -177,7 +177,14 @@ func dropKeepsTokens(ctx context.Context, s *uaaSite) error {
 	return s.alive(ctx, true, "a token of the overlap, after DELETE", token)
 }
 
+// revoke ends the tokens of a client so far. In a zone UAA lets uaa.admin alone do so
+// (4.30.0), which no broker should have: there another salt is put into the client.
 func (s *uaaSite) revoke(ctx context.Context, id string) (answer, error) {
+	if s.uaa.Zone != "" {
+		return s.manage(ctx, http.MethodPut, path(restricted, id), map[string]any{
+			"client_id": id, "authorized_grant_types": []string{"client_credentials"}, "token_salt": random(8),
+		})
+	}
 	a, err := s.manage(ctx, http.MethodGet, path("/oauth/token/revoke/client", id), nil)
 	if err == nil && a.status == http.StatusForbidden {
 		return a, unknowable(a.call + ": our own client may not; it needs tokens.revoke")
@@ -198,8 +205,8 @@ func revokes(ctx context.Context, s *uaaSite) error {
 	if err != nil {
 		return err
 	}
-	if a.status != http.StatusOK || len(a.body) > 0 || a.fromRouter() {
-		return a.expected("200 with an empty body")
+	if a.status != http.StatusOK || a.fromRouter() || s.uaa.Zone == "" && len(a.body) > 0 {
+		return a.expected("200, with an empty body where it is UAA's own call")
 	}
 	return s.alive(ctx, false, "a token from before the revocation", token)
 }
