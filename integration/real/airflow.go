@@ -6,7 +6,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,12 +16,14 @@ import (
 
 // AirflowConfig says how to start an Airflow. Every zero value does.
 type AirflowConfig struct {
+	// Version is one of Versions(AirflowSystem); "" means the newest.
+	Version string
 	// Cache is the folder that Install filled; "" means Cache().
 	Cache string
 	// Dir is the working folder, AIRFLOW_HOME, with the log; "" means a temporary one.
 	Dir string
-	// User is the broker's login in the role "op", which may edit connections; ""
-	// means "broker". An empty password means a random one.
+	// User is the broker's login in the role "op" ("Op" of Airflow 2), which may edit
+	// connections; "" means "broker". An empty password means a random one.
 	User, Password string
 	// Env adds to its environment, or beats what is there: "AIRFLOW__CORE__…=value".
 	Env []string
@@ -32,27 +33,60 @@ type AirflowConfig struct {
 // DAG is run by RunCLI, a line of a task by RunPython.
 type Airflow struct {
 	*server
+	Version        string
+	API            string // as the broker's configuration calls it: "v1" of Airflow 2, "v2" of Airflow 3
+	Login          string // its auth.kind there: "basic" of Airflow 2, "password" of Airflow 3
 	URL            string
 	User, Password string
 
-	python string
-	env    []string
+	venv  string
+	env   []string
+	major major
+}
+
+// major is how a major version of Airflow is run.
+type major struct {
+	api, login string
+	// settings are environment variables beside those that all versions share; files
+	// that they name are written.
+	settings func(a *Airflow, port int) ([]string, error)
+	prepare  func(ctx context.Context, a *Airflow) error // makes the database and the login
+	serve    func(a *Airflow) []string                   // arguments of `airflow`
+	health   string                                      // path that answers 200 once it is up
+}
+
+var majors = map[string]major{
+	"2": {api: "v1", login: "basic", settings: airflow2Settings, prepare: airflow2Prepare, serve: airflow2Serve, health: "/health"},
+	"3": {api: "v2", login: "password", settings: airflow3Settings, prepare: airflow3Prepare, serve: airflow3Serve, health: "/api/v2/monitor/health"},
 }
 
 // StartAirflow starts an Airflow and returns when it answers, which takes some
 // fifteen seconds. The context bounds the start alone.
 func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) {
-	venv, err := installed(c.Cache, airflowName)
-	if err != nil {
-		return nil, fmt.Errorf("start Airflow: %w", err)
-	}
-	server, err := newServer(c.Dir, "airflow")
-	if err != nil {
-		return nil, fmt.Errorf("start Airflow: %w", err)
+	if c.Version == "" {
+		c.Version = Versions(AirflowSystem)[0]
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("start Airflow: %w", err), server.Stop())
+			err = fmt.Errorf("start Airflow %s: %w", c.Version, err)
+		}
+	}()
+	number, _, _ := strings.Cut(c.Version, ".")
+	major, known := majors[number]
+	if !known {
+		return nil, errors.New("nobody has said how this major version is run")
+	}
+	venv, err := installed(c.Cache, Target{AirflowSystem, c.Version}.String())
+	if err != nil {
+		return nil, err
+	}
+	server, err := newServer(c.Dir, "airflow")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, server.Stop())
 		}
 	}()
 	port, err := freePort()
@@ -62,10 +96,14 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 
 	airflow := &Airflow{
 		server:   server,
+		Version:  c.Version,
+		API:      major.api,
+		Login:    major.login,
 		URL:      "http://127.0.0.1:" + strconv.Itoa(port),
 		User:     c.User,
 		Password: c.Password,
-		python:   airflowPython(venv),
+		venv:     venv,
+		major:    major,
 	}
 	if airflow.User == "" {
 		airflow.User = "broker"
@@ -73,59 +111,48 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 	if airflow.Password == "" {
 		airflow.Password = random()
 	}
-	if err := airflow.configure(venv, port); err != nil {
+	if err := airflow.configure(port); err != nil {
 		return nil, err
 	}
 	airflow.env = append(airflow.env, c.Env...)
-	if _, err := airflow.RunCLI(ctx, nil, "db", "migrate"); err != nil {
+	if err := major.prepare(ctx, airflow); err != nil {
 		return nil, err
 	}
 	// As a module, and not by the script of that name, whose first line cannot hold
 	// a path that is long or has a space in it.
-	if err := server.launch(airflow.env, airflow.python, "-m", "airflow", "api-server"); err != nil {
+	if err := server.launch(airflow.env, airflowPython(venv), append([]string{"-m", "airflow"}, major.serve(airflow)...)...); err != nil {
 		return nil, err
 	}
-	if err := server.awaitReady(ctx, airflow.URL+"/api/v2/monitor/health"); err != nil {
+	if err := server.awaitReady(ctx, airflow.URL+major.health); err != nil {
 		return nil, err
 	}
 	return airflow, nil
 }
 
-func (a *Airflow) configure(venv string, port int) error {
-	logins, err := json.Marshal(map[string]string{a.User: a.Password})
-	if err != nil {
-		return fmt.Errorf("write down Airflow's logins: %w", err)
-	}
-	passwords, err := a.file("passwords.json", string(logins))
-	if err != nil {
-		return err
-	}
+func (a *Airflow) configure(port int) error {
 	dags := filepath.Join(a.dir, "dags")
 	if err := os.MkdirAll(dags, 0o755); err != nil {
 		return fmt.Errorf("make the DAGs' folder: %w", err)
+	}
+	settings, err := a.major.settings(a, port)
+	if err != nil {
+		return err
 	}
 	var fernet [32]byte
 	crand.Read(fernet[:]) // never fails
 
 	a.env = append(cleanEnvironment(),
-		"PATH="+filepath.Join(venv, "bin")+":"+os.Getenv("PATH"),
+		"PATH="+filepath.Join(a.venv, "bin")+":"+os.Getenv("PATH"),
 		"NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost",
 		"AIRFLOW_HOME="+a.dir,
-		"AIRFLOW__API__BASE_URL="+a.URL,
-		"AIRFLOW__API__HOST=127.0.0.1",
-		"AIRFLOW__API__PORT="+strconv.Itoa(port),
-		"AIRFLOW__API__SECRET_KEY="+random(),
-		"AIRFLOW__API__WORKERS=1",
-		"AIRFLOW__API_AUTH__JWT_SECRET="+random()+random()+random(), // 64 bytes at least
 		"AIRFLOW__CORE__DAGS_FOLDER="+dags,
 		"AIRFLOW__CORE__FERNET_KEY="+base64.URLEncoding.EncodeToString(fernet[:]),
 		"AIRFLOW__CORE__LOAD_EXAMPLES=False",
-		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE="+passwords,
-		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="+a.User+":op",
 		"AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS=False",
 		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///"+filepath.Join(a.dir, "airflow.db"),
 		"AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING",
 	)
+	a.env = append(a.env, settings...)
 	return nil
 }
 
@@ -136,7 +163,7 @@ func cleanEnvironment() []string {
 		name, _, _ := strings.Cut(variable, "=")
 		switch {
 		case strings.HasPrefix(name, "AIRFLOW"), strings.HasPrefix(name, "PYTHON"), strings.HasPrefix(name, "VIRTUAL_ENV"),
-			name == "PATH", strings.EqualFold(name, "no_proxy"):
+			strings.HasPrefix(name, "GUNICORN"), name == "PATH", strings.EqualFold(name, "no_proxy"):
 		default:
 			kept = append(kept, variable)
 		}
@@ -149,10 +176,11 @@ func cleanEnvironment() []string {
 //
 // It stands for a line of a task, outside any DAG: an Airflow 3 task asks the API
 // server for its connections, and a script that says it is the server may look them
-// up itself. That variable is internal to Airflow; it is for tests, not for users.
+// up itself. That variable is internal to Airflow, and nothing to Airflow 2; it is for
+// tests, not for users.
 func (a *Airflow) RunPython(ctx context.Context, script string, env ...string) (stdout string, err error) {
 	all := append(a.with(env), "_AIRFLOW_PROCESS_CONTEXT=server")
-	stdout, err = a.runToEnd(ctx, all, a.python, "-c", script)
+	stdout, err = a.runToEnd(ctx, all, airflowPython(a.venv), "-c", script)
 	if err != nil {
 		return stdout, fmt.Errorf("run a script in Airflow's Python: %w", err)
 	}
@@ -168,7 +196,7 @@ func (a *Airflow) WriteDAG(name, source string) error {
 // RunCLI runs `airflow` with these arguments, such as "dags", "test", "my_dag" or
 // "tasks", "test", "my_dag", "my_task", and gives what it printed.
 func (a *Airflow) RunCLI(ctx context.Context, env []string, arguments ...string) (stdout string, err error) {
-	stdout, err = a.runToEnd(ctx, a.with(env), a.python, append([]string{"-m", "airflow"}, arguments...)...)
+	stdout, err = a.runToEnd(ctx, a.with(env), airflowPython(a.venv), append([]string{"-m", "airflow"}, arguments...)...)
 	if err != nil {
 		return stdout, fmt.Errorf("run airflow %s: %w", strings.Join(arguments, " "), err)
 	}

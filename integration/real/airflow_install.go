@@ -4,31 +4,18 @@ package real
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"os"
 	"path/filepath"
 )
 
-const (
-	uvName      = "uv-0.13.9"
-	airflowName = "airflow-3.3.2"
-)
-
-// Every package with its version and the sums of its files: Airflow's core, which
-// has the API server, and the HTTP provider, whose hook the story needs.
-var (
-	//go:embed requirements-airflow-3.3.2.txt
-	airflowRequirements string
-	//go:embed requirements-uv.txt
-	uvRequirements string
-)
+const uvName = "uv-0.13.9"
 
 // makeUV makes an environment with the installer in it: the system's pip is a
 // minute slower with Airflow, and no distribution of ours has uv.
-func makeUV(ctx context.Context, with tools, dir string) error {
+func makeUV(ctx context.Context, with tools, dir, pins string) error {
 	requirements := filepath.Join(dir, "requirements.txt")
-	if err := os.WriteFile(requirements, []byte(uvRequirements), 0o644); err != nil {
+	if err := os.WriteFile(requirements, []byte(pins), 0o644); err != nil {
 		return fmt.Errorf("write the pin of uv: %w", err)
 	}
 	if err := command(ctx, nil, with.python, "-m", "venv", dir); err != nil {
@@ -38,9 +25,11 @@ func makeUV(ctx context.Context, with tools, dir string) error {
 		"--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r", requirements)
 }
 
-func makeAirflow(ctx context.Context, with tools, uvDir, dir string) error {
+// makeAirflow makes an environment with one Airflow in it. downloads is shared by the
+// versions that are installed together, which have many packages in common.
+func makeAirflow(ctx context.Context, with tools, uvDir, downloads, dir, pins string) error {
 	requirements := filepath.Join(dir, "requirements.txt")
-	if err := os.WriteFile(requirements, []byte(airflowRequirements), 0o644); err != nil {
+	if err := os.WriteFile(requirements, []byte(pins), 0o644); err != nil {
 		return fmt.Errorf("write Airflow's pins: %w", err)
 	}
 	uv := filepath.Join(uvDir, "bin", "uv")
@@ -48,11 +37,10 @@ func makeAirflow(ctx context.Context, with tools, uvDir, dir string) error {
 		return err
 	}
 	// Compiled now, or else at each start of anything: five seconds a time. The
-	// packages are kept once, in the environment, and not in a cache as well. The
 	// system's certificates are used, as by everything else here: a network with an
 	// authority of its own has told the system, and not uv.
-	return command(ctx, nil, uv, "pip", "install", "--quiet", "--no-cache", "--system-certs", "--require-hashes", "--compile-bytecode",
-		"--python", airflowPython(dir), "-r", requirements)
+	return command(ctx, nil, uv, "pip", "install", "--quiet", "--cache-dir", downloads, "--system-certs", "--require-hashes",
+		"--compile-bytecode", "--python", airflowPython(dir), "-r", requirements)
 }
 
 func airflowPython(dir string) string { return filepath.Join(dir, "bin", "python") }

@@ -12,9 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // CacheVariable names the folder to install into, where the default does not do.
@@ -45,9 +49,10 @@ type part struct {
 	make   func(ctx context.Context, with tools, dir string) error
 }
 
-// Install brings the cache folder up to date and says on progress what it does. It
-// may be called by several processes at once.
-func Install(ctx context.Context, cache string, progress io.Writer) error {
+// Install brings the cache folder up to date and says on progress what it does: all
+// Targets, or only those that are named, as "airflow-3.3.2". It may be called by
+// several processes at once.
+func Install(ctx context.Context, cache string, progress io.Writer, names ...string) error {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return fmt.Errorf("make the cache folder: %w", err)
 	}
@@ -57,42 +62,107 @@ func Install(ctx context.Context, cache string, progress io.Writer) error {
 	}
 	defer unlock()
 
-	with, err := systemTools(ctx, !Complete(cache), progress)
+	missing, err := missingParts(cache, names)
 	if err != nil {
 		return err
 	}
-	for _, part := range parts(cache) {
-		if part.complete(cache) {
-			continue
-		}
-		begun := time.Now()
-		if err := part.install(ctx, with, cache); err != nil {
+	with, err := systemTools(ctx, len(missing) > 0, progress)
+	if err != nil {
+		return err
+	}
+	// What uv downloads is linked into the environments and not needed after that.
+	defer os.RemoveAll(downloads(cache))
+	for _, step := range inOrder(missing) {
+		if err := installAll(ctx, with, cache, step, progress); err != nil {
 			return err
 		}
-		fmt.Fprintf(progress, "installed %s in %.1f s\n", part.name, time.Since(begun).Seconds())
 	}
 	return nil
 }
 
 // Complete tells whether Install has nothing left to put into the folder.
-func Complete(cache string) bool {
-	for _, part := range parts(cache) {
-		if !part.complete(cache) {
-			return false
-		}
-	}
-	return true
+func Complete(cache string, names ...string) bool {
+	missing, err := missingParts(cache, names)
+	return err == nil && len(missing) == 0
 }
 
-func parts(cache string) []part {
-	return []part{
-		{name: uaaName, recipe: uaaRecipe(), make: makeUAA},
-		{name: uvName, recipe: uvRequirements, make: makeUV},
-		{name: airflowName, recipe: airflowRequirements, make: func(ctx context.Context, with tools, dir string) error {
-			return makeAirflow(ctx, with, filepath.Join(cache, uvName), dir)
-		}},
+// missingParts are those that are wanted and not complete.
+func missingParts(cache string, names []string) (missing []part, err error) {
+	all, err := parts(cache)
+	if err != nil {
+		return nil, err
 	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(p part) bool { return p.name == name }) {
+			return nil, fmt.Errorf("there is no %s to install; there are %s", name, Targets)
+		}
+	}
+	for _, part := range all {
+		wanted := len(names) == 0 || part.name == uvName || slices.Contains(names, part.name)
+		if wanted && !part.complete(cache) {
+			missing = append(missing, part)
+		}
+	}
+	return missing, nil
 }
+
+// inOrder puts the installer of the others before them; those do not know each other.
+func inOrder(parts []part) [][]part {
+	var tool, targets []part
+	for _, part := range parts {
+		if part.name == uvName {
+			tool = append(tool, part)
+			continue
+		}
+		targets = append(targets, part)
+	}
+	return [][]part{tool, targets}
+}
+
+// installAll installs side by side: half of each is waiting for the network.
+func installAll(ctx context.Context, with tools, cache string, parts []part, progress io.Writer) error {
+	var mu sync.Mutex // of progress
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		group.Go(func() error {
+			begun := time.Now()
+			if err := part.install(ctx, with, cache); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(progress, "installed %s in %.1f s\n", part.name, time.Since(begun).Seconds())
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func parts(cache string) ([]part, error) {
+	uv, err := pins("uv")
+	if err != nil {
+		return nil, err
+	}
+	all := []part{{name: uvName, recipe: uv, make: func(ctx context.Context, with tools, dir string) error {
+		return makeUV(ctx, with, dir, uv)
+	}}}
+	for _, target := range Targets {
+		if target.System == UAASystem {
+			all = append(all, part{name: target.String(), recipe: uaaRecipe(), make: makeUAA})
+			continue
+		}
+		packages, err := pins(target.String())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part{name: target.String(), recipe: packages, make: func(ctx context.Context, with tools, dir string) error {
+			return makeAirflow(ctx, with, filepath.Join(cache, uvName), downloads(cache), dir, packages)
+		}})
+	}
+	return all, nil
+}
+
+func downloads(cache string) string { return filepath.Join(cache, "downloads") }
 
 const marker = ".complete"
 
@@ -132,12 +202,16 @@ func installed(cache, name string) (dir string, err error) {
 			return "", err
 		}
 	}
-	for _, part := range parts(cache) {
+	all, err := parts(cache)
+	if err != nil {
+		return "", err
+	}
+	for _, part := range all {
 		if part.name == name && part.complete(cache) {
 			return filepath.Join(cache, name), nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed in %s: `make e2e` does it, or `go run ./integration/real/install`", name, cache)
+	return "", fmt.Errorf("%s is not installed in %s: `make e2e` does it, or `go run ./integration/real/install %s`", name, cache, name)
 }
 
 // lock waits until no other process installs into the same folder.

@@ -5,6 +5,7 @@ package real
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,8 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // holds it, and the provider's own hook that turns one into the other's token.
 func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 	t.Parallel()
-	uaa, airflow := startBoth(t)
-
+	uaa := startUAA(t)
 	client := Client{ID: "afi-smoke", Secret: random(), Authorities: []string{"orders.read"}}
 	broker := tokenOf(t, uaa, uaa.Broker)
 	created := call(t, http.StatusCreated, http.MethodPost, uaa.URL+"/oauth/clients/restricted", bearer(broker), map[string]any{
@@ -42,11 +42,32 @@ func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 		t.Errorf("authorities as UAA answers them: got %v, want %v", got, client.Authorities)
 	}
 
-	login := call(t, http.StatusCreated, http.MethodPost, airflow.URL+"/auth/token", nil, map[string]any{
-		"username": airflow.User, "password": airflow.Password,
+	t.Run("by", func(t *testing.T) {
+		for _, version := range Versions(AirflowSystem) {
+			t.Run(version, func(t *testing.T) {
+				t.Parallel()
+				hookFetches(t, uaa, version, client)
+			})
+		}
 	})
-	op := bearer(login["access_token"].(string))
-	call(t, http.StatusCreated, http.MethodPost, airflow.URL+"/api/v2/connections", op, map[string]any{
+	stopped(t, "UAA", uaa.server)
+}
+
+func hookFetches(t *testing.T, uaa *UAA, version string, client Client) {
+	airflow := startAirflow(t, version)
+	login, status := bearer(""), http.StatusOK
+	switch airflow.Login {
+	case "basic":
+		login.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(airflow.User+":"+airflow.Password)))
+	case "password":
+		answer := call(t, http.StatusCreated, http.MethodPost, airflow.URL+"/auth/token", nil, map[string]any{
+			"username": airflow.User, "password": airflow.Password,
+		})
+		login, status = bearer(answer["access_token"].(string)), http.StatusCreated
+	default:
+		t.Fatalf("a login of kind %q", airflow.Login)
+	}
+	call(t, status, http.MethodPost, airflow.URL+"/api/"+airflow.API+"/connections", login, map[string]any{
 		"connection_id": "acme_orders",
 		"conn_type":     "http",
 		"host":          uaa.URL + "/oauth/token",
@@ -54,54 +75,35 @@ func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 		"password":      client.Secret,
 	})
 
-	if err := airflow.WriteDAG("fetch.py", dag); err != nil {
+	if said, err := airflow.RunPython(t.Context(), line); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	token, err := os.ReadFile(filepath.Join(airflow.Dir(), "token"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	for name, fetch := range map[string]func() (said string, err error){
-		"a line of Python": func() (string, error) { return airflow.RunPython(t.Context(), line) },
-		"dags test":        func() (string, error) { return airflow.RunCLI(t.Context(), nil, "dags", "test", "fetch") },
-		"tasks test":       func() (string, error) { return airflow.RunCLI(t.Context(), nil, "tasks", "test", "fetch", "token") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			said, err := fetch()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, said)
-			}
-			file := filepath.Join(airflow.Dir(), "token")
-			token, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatalf("the token that was fetched: %v\n%s", err, said)
-			}
-			if err := os.Remove(file); err != nil { // the next one has to fetch its own
-				t.Fatal(err)
-			}
-
-			checked := form(t, http.StatusOK, uaa.URL+"/check_token", uaa.Broker, url.Values{"token": {string(token)}})
-			if got := list(checked["authorities"]); !slices.Equal(got, client.Authorities) {
-				t.Errorf("authorities of the token: got %v, want exactly %v", got, client.Authorities)
-			}
-			if checked["client_id"] != client.ID || checked["iss"] != uaa.URL+"/oauth/token" {
-				t.Errorf("token: got client %v of %v, want %s of %s/oauth/token", checked["client_id"], checked["iss"], client.ID, uaa.URL)
-			}
-		})
+	checked := form(t, http.StatusOK, uaa.URL+"/check_token", uaa.Broker, url.Values{"token": {string(token)}})
+	if got := list(checked["authorities"]); !slices.Equal(got, client.Authorities) {
+		t.Errorf("authorities of the token: got %v, want exactly %v", got, client.Authorities)
 	}
-
+	if checked["client_id"] != client.ID || checked["iss"] != uaa.URL+"/oauth/token" {
+		t.Errorf("token: got client %v of %v, want %s of %s/oauth/token", checked["client_id"], checked["iss"], client.ID, uaa.URL)
+	}
 	t.Run("a script that stays up", func(t *testing.T) { answersQuestions(t, airflow, client.ID) })
+	stopped(t, "Airflow", airflow.server)
+}
 
-	for name, server := range map[string]interface {
-		Stop() error
-		Pid() int
-		Dir() string
-	}{"UAA": uaa, "Airflow": airflow} {
-		if err := server.Stop(); err != nil {
-			t.Errorf("stop %s: %v", name, err)
-		}
-		if err := syscall.Kill(-server.Pid(), 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("%s's process group after Stop: got %v, want no such process", name, err)
-		}
-		if _, err := os.Stat(server.Dir()); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s's folder after Stop: got %v, want it gone", name, err)
-		}
+// stopped stops a server and looks whether anything of it is left.
+func stopped(t *testing.T, name string, server *server) {
+	t.Helper()
+	if err := server.Stop(); err != nil {
+		t.Errorf("stop %s: %v", name, err)
+	}
+	if err := syscall.Kill(-server.Pid(), 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("%s's process group after Stop: got %v, want no such process", name, err)
+	}
+	if _, err := os.Stat(server.Dir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s's folder after Stop: got %v, want it gone", name, err)
 	}
 }
 
@@ -155,47 +157,35 @@ with open(os.environ["AIRFLOW_HOME"] + "/token", "w") as file:
     file.write(token)
 `
 
-var dag = `
-import pendulum
-from airflow.sdk import dag, task
+// startPatience is for a machine that starts several at once.
+const startPatience = 3 * time.Minute
 
-@dag(schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), catchup=False)
-def fetch():
-    @task
-    def token():
-` + strings.ReplaceAll(line, "\n", "\n        ") + `
-    token()
-
-fetch()
-`
-
-func startBoth(t *testing.T) (*UAA, *Airflow) {
+func startUAA(t *testing.T) *UAA {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
 	defer cancel()
-
 	begun := time.Now()
-	var uaa *UAA
-	failed := make(chan error, 1)
-	go func() {
-		var err error
-		uaa, err = StartUAA(ctx, UAAConfig{})
-		t.Logf("UAA: %.1f s", time.Since(begun).Seconds())
-		failed <- err
-	}()
-	airflow, airflowErr := StartAirflow(ctx, AirflowConfig{})
-	t.Logf("Airflow: %.1f s", time.Since(begun).Seconds())
-	uaaErr := <-failed
-	if uaaErr == nil {
-		t.Cleanup(func() { _ = uaa.Stop() })
-	}
-	if airflowErr == nil {
-		t.Cleanup(func() { _ = airflow.Stop() })
-	}
-	if err := errors.Join(uaaErr, airflowErr); err != nil {
+	uaa, err := StartUAA(ctx, UAAConfig{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return uaa, airflow
+	t.Cleanup(func() { _ = uaa.Stop() })
+	t.Logf("UAA: %.1f s", time.Since(begun).Seconds())
+	return uaa
+}
+
+func startAirflow(t *testing.T, version string) *Airflow {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
+	defer cancel()
+	begun := time.Now()
+	airflow, err := StartAirflow(ctx, AirflowConfig{Version: version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = airflow.Stop() })
+	t.Logf("Airflow %s: %.1f s", version, time.Since(begun).Seconds())
+	return airflow
 }
 
 func tokenOf(t *testing.T, uaa *UAA, client Client) string {

@@ -62,7 +62,7 @@ type UAA struct {
 // StartUAA starts a UAA and returns when it answers, which takes some fifteen
 // seconds. The context bounds the start alone.
 func StartUAA(ctx context.Context, c UAAConfig) (_ *UAA, err error) {
-	dir, err := installed(c.Cache, uaaName)
+	dir, err := installed(c.Cache, Target{UAASystem, Versions(UAASystem)[0]}.String())
 	if err != nil {
 		return nil, fmt.Errorf("start UAA: %w", err)
 	}

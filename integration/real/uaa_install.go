@@ -20,8 +20,6 @@ import (
 	"strings"
 )
 
-const uaaName = "uaa-4.30.0"
-
 //go:embed templates/pom.xml
 var uaaPOM string
 

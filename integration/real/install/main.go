@@ -1,7 +1,7 @@
 //go:build unix
 
-// Install puts the real systems of the e2e tests into the cache folder. It does
-// nothing, and quickly, when they are there.
+// Install puts the real systems of the e2e tests into the cache folder: all, or those
+// that are named, as airflow-3.3.2. It does nothing, and quickly, when they are there.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() {
 
 	cache, err := real.Cache()
 	if err == nil {
-		err = real.Install(ctx, cache, os.Stderr)
+		err = real.Install(ctx, cache, os.Stderr, os.Args[1:]...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
