@@ -60,7 +60,7 @@ func TestRealRotation(t *testing.T) {
 		t.Logf("%6.2fs  %s", time.Since(began).Seconds(), what)
 		began = time.Now()
 	}
-	uaa, airflow := startReal(t)
+	uaa, airflow := sharedReal(t, newestAirflow())
 	lap("a real UAA and a real Airflow are up")
 	t.Run("the adapters' calls", func(t *testing.T) { adapterCalls(t, uaa, airflow) })
 	r := newRealRotation(t, uaa, airflow)

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,7 +23,6 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sync/errgroup"
 )
 
 // fetchToken is a task of a DAG, as its author writes it. It writes down what it
@@ -36,17 +36,27 @@ kept = HttpHook.get_connection("CONNECTION")
 json.dump({"token": token, "login": kept.login, "password": kept.password, "host": kept.host}, open("KEPT", "w"))
 `
 
-// TestE2EMainJob is the main job on a real UAA and a real Airflow, by the real
+// TestE2EMainJob is the main job on a real UAA and every real Airflow, by the real
 // program: provision, bind, a token through the registered connection by Airflow's
 // own HttpHook, the token checked by UAA, unbind, and all of it gone.
 func TestE2EMainJob(t *testing.T) {
+	t.Parallel()
+	for _, version := range real.Versions(real.AirflowSystem) {
+		t.Run("Airflow "+version, func(t *testing.T) {
+			t.Parallel()
+			mainJob(t, version)
+		})
+	}
+}
+
+func mainJob(t *testing.T, version string) {
 	began := time.Now()
 	lap := func(what string) {
 		t.Logf("%6.2fs  %s", time.Since(began).Seconds(), what)
 		began = time.Now()
 	}
-	uaa, airflow := startReal(t)
-	lap("a real UAA 4.30.0 and a real Airflow 3.3.2 are up")
+	uaa, airflow := sharedReal(t, version)
+	lap("a real UAA and a real Airflow " + version + " are up")
 	p := realBroker(t, uaa, airflow, 40*time.Second)
 	lap("the broker is ready")
 
@@ -81,7 +91,6 @@ func TestE2EMainJob(t *testing.T) {
 	if connection.status != http.StatusOK || !found || string(marker.Identity.ClientID()) != kept.Login {
 		t.Errorf("connection in Airflow: %d %q, want one whose marker names the client", connection.status, connection.description)
 	}
-
 	want(t, p.unbind("i1", "b1"), http.StatusOK, "unbind")
 	lap("unbind")
 	if gone := airflowGet(t, airflow, "acme_orders"); gone.status != http.StatusNotFound {
@@ -110,6 +119,34 @@ func TestE2EMainJob(t *testing.T) {
 // realBroker is the real program before the real systems.
 func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, budget time.Duration) *program {
 	t.Helper()
+	return startBroker(t, uaa, airflow, realConfig(uaa, airflow, 10*time.Second, budget, ""))
+}
+
+// realConfig is what an operator would write for an Airflow of this version; which API
+// it has is found out. settings are more of the plan's.
+func realConfig(uaa *real.UAA, airflow *real.Airflow, timeout, budget time.Duration, settings string) string {
+	return fmt.Sprintf(`offering: {id: %s}
+sealing_keyset: env:SEALING_KEYSET
+budget: %s
+environments:
+  prod:
+    uaa: {url: %s, client_id: airflow-identity, client_auth: {secret: env:UAA_SECRET}, timeout: %s}
+    airflow: {url: %s, auth: {kind: %s, username: %s, password: env:AIRFLOW_PASSWORD}, timeout: %s}
+plans:
+- id: %s
+  name: prod
+  environment: prod
+  description: identities for production DAGs
+  app_client: {allowed: true}
+  default_authorities: [orders.read]
+  allow: {authorities: ["orders.*", "{{org}}.{{space}}.*"], connection_ids: ["{{org}}_*", "orders_*"]}
+  %s
+`, offeringID, budget, uaa.URL, timeout, airflow.URL, airflow.Login, airflow.User, timeout, prodPlan, settings)
+}
+
+// startBroker starts the real program on a database of its own.
+func startBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, config string) *program {
+	t.Helper()
 	database := pgtest.New(t)
 	pool, err := pgxpool.New(t.Context(), database)
 	if err != nil {
@@ -120,8 +157,7 @@ func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, budget time.
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProgram(t, &safeBuffer{}, configFile(uaa.URL, airflow.URL, 10*time.Second, budget),
-		brokerEnvironment(database, keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
+	p := newProgram(t, &safeBuffer{}, config, brokerEnvironment(database, keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
 	p.platform = &platform{w: &world{t: t, leaks: &leaks{}, pool: pool}, base: p.url()}
 	p.start()
 	return p
@@ -131,7 +167,7 @@ func realBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, budget time.
 // in front of the real program, a real UAA and a real Airflow. What a person would
 // see afterwards is asked of the real systems.
 func TestE2ECloudFoundry(t *testing.T) {
-	uaa, airflow := startReal(t)
+	uaa, airflow := sharedReal(t, newestAirflow())
 	k, err := contract()
 	if err != nil {
 		t.Fatal(err)
@@ -270,46 +306,12 @@ func authoritiesAtUAA(t *testing.T, uaa *real.UAA, token string) []string {
 	return slices.Sorted(slices.Values(texts(checked["authorities"])))
 }
 
-func startReal(t *testing.T) (*real.UAA, *real.Airflow) {
-	t.Helper()
-	var (
-		uaa     *real.UAA
-		airflow *real.Airflow
-		group   errgroup.Group
-	)
-	group.Go(func() (err error) {
-		uaa, err = real.StartUAA(t.Context(), real.UAAConfig{})
-		return err
-	})
-	group.Go(func() (err error) {
-		airflow, err = real.StartAirflow(t.Context(), real.AirflowConfig{})
-		return err
-	})
-	err := group.Wait()
-	t.Cleanup(func() {
-		if uaa != nil {
-			if err := uaa.Stop(); err != nil {
-				t.Errorf("stopping UAA: %v", err)
-			}
-		}
-		if airflow != nil {
-			if err := airflow.Stop(); err != nil {
-				t.Errorf("stopping Airflow: %v", err)
-			}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uaa, airflow
-}
-
 // keptByTask is what a task got hold of.
 type keptByTask struct{ Token, Login, Password, Host string }
 
 func runTask(t *testing.T, airflow *real.Airflow, connection string) (kept keptByTask) {
 	t.Helper()
-	path := filepath.Join(airflow.Dir(), "kept.json")
+	path := filepath.Join(airflow.Dir(), "kept-"+connection+".json") // tests share the folder
 	if out, err := airflow.RunPython(t.Context(), strings.NewReplacer("KEPT", path, "CONNECTION", connection).Replace(fetchToken)); err != nil {
 		t.Fatalf("running a task: %v\n%s", err, out)
 	}
@@ -384,7 +386,27 @@ type airflowConnection struct {
 	description string
 }
 
+// airflowGet reads a connection as the broker's user, past the broker.
 func airflowGet(t *testing.T, airflow *real.Airflow, id string) airflowConnection {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, airflow.URL+"/api/"+airflow.API+"/connections/"+id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch airflow.Login {
+	case "basic":
+		request.SetBasicAuth(airflow.User, airflow.Password)
+	case "password":
+		request.Header.Set("Authorization", "Bearer "+airflowToken(t, airflow))
+	default:
+		t.Fatalf("a login of kind %q", airflow.Login)
+	}
+	status, body := send(t, request)
+	description, _ := body["description"].(string)
+	return airflowConnection{status, description}
+}
+
+func airflowToken(t *testing.T, airflow *real.Airflow) string {
 	t.Helper()
 	login, err := json.Marshal(map[string]string{"username": airflow.User, "password": airflow.Password})
 	if err != nil {
@@ -397,9 +419,7 @@ func airflowGet(t *testing.T, airflow *real.Airflow, id string) airflowConnectio
 	request.Header.Set("Content-Type", "application/json")
 	_, answer := send(t, request)
 	token, _ := answer["access_token"].(string)
-	status, body := send(t, bearer(t, airflow.URL+"/api/v2/connections/"+id, token))
-	description, _ := body["description"].(string)
-	return airflowConnection{status, description}
+	return token
 }
 
 func bearer(t *testing.T, target, token string) *http.Request {

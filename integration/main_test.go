@@ -2,6 +2,7 @@ package integration
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 
@@ -15,8 +16,23 @@ var (
 	seedWanted      = flag.Uint64("seed", 0, "TestNoRefusal: what the dice begin with; 0: anything")
 )
 
+// afterTests stops what tests have shared, before goroutines are counted.
+var afterTests = func() error { return nil }
+
+// tidied are the tests, and what is to be stopped after them.
+type tidied struct{ *testing.M }
+
+func (m tidied) Run() int {
+	code := m.M.Run()
+	if err := afterTests(); err != nil {
+		fmt.Fprintf(os.Stderr, "after the tests: %v\n", err)
+		code = max(code, 1)
+	}
+	return code
+}
+
 func TestMain(m *testing.M) {
-	code := pgtest.Run(m, store.Migrate)
+	code := pgtest.Run(tidied{m}, store.Migrate)
 	if programFolder != "" {
 		_ = os.RemoveAll(programFolder) // it is a temporary one: what stays does no harm
 	}

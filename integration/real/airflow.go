@@ -51,7 +51,7 @@ type major struct {
 	// that they name are written.
 	settings func(a *Airflow, port int) ([]string, error)
 	prepare  func(ctx context.Context, a *Airflow) error // makes the database and the login
-	serve    func(a *Airflow) []string                   // arguments of `airflow`
+	serve    func(a *Airflow, port int) []string         // arguments of its Python
 	health   string                                      // path that answers 200 once it is up
 }
 
@@ -118,9 +118,9 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 	if err := major.prepare(ctx, airflow); err != nil {
 		return nil, err
 	}
-	// As a module, and not by the script of that name, whose first line cannot hold
-	// a path that is long or has a space in it.
-	if err := server.launch(airflow.env, airflowPython(venv), append([]string{"-m", "airflow"}, major.serve(airflow)...)...); err != nil {
+	// As a module, and not by a script, whose first line cannot hold a path that is
+	// long or has a space in it.
+	if err := server.launch(airflow.env, airflowPython(venv), major.serve(airflow, port)...); err != nil {
 		return nil, err
 	}
 	if err := server.awaitReady(ctx, airflow.URL+major.health); err != nil {

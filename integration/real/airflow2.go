@@ -12,16 +12,11 @@ import (
 // Airflow 2's API is part of its web server, and its users are rows that Basic
 // logins are compared with, at every call.
 
-func airflow2Settings(a *Airflow, port int) ([]string, error) {
+func airflow2Settings(a *Airflow, _ int) ([]string, error) {
 	return []string{
 		"AIRFLOW__API__AUTH_BACKENDS=airflow.api.auth.backend.basic_auth",
 		"AIRFLOW__WEBSERVER__BASE_URL=" + a.URL,
 		"AIRFLOW__WEBSERVER__SECRET_KEY=" + random(),
-		"AIRFLOW__WEBSERVER__WEB_SERVER_HOST=127.0.0.1",
-		"AIRFLOW__WEBSERVER__WEB_SERVER_PORT=" + strconv.Itoa(port),
-		"AIRFLOW__WEBSERVER__WORKERS=1",
-		// Else gunicorn opens a socket in the home folder, one for all its instances.
-		"GUNICORN_CMD_ARGS=--no-control-socket",
 	}, nil
 }
 
@@ -46,7 +41,15 @@ func airflow2Prepare(ctx context.Context, a *Airflow) error {
 	return nil
 }
 
-// The web server's master and worker are in its process group, and end with it.
-func airflow2Serve(a *Airflow) []string {
-	return []string{"webserver", "--pid", filepath.Join(a.dir, "webserver.pid")}
+// airflow2Serve starts gunicorn as `airflow webserver` does, and not that command:
+// it watches gunicorn's children, takes any passing one for a worker, and then sends a
+// signal that stops a gunicorn which is still loading. A busy machine is enough for it.
+// Master and worker share a process group, and end together.
+func airflow2Serve(a *Airflow, port int) []string {
+	return []string{
+		"-m", "gunicorn", "--workers", "1", "--timeout", "120", "--bind", "127.0.0.1:" + strconv.Itoa(port),
+		"--pid", filepath.Join(a.dir, "webserver.pid"), "--config", "python:airflow.www.gunicorn_config",
+		"--no-control-socket", // else one in the home folder, for all that run there
+		"--preload", "airflow.www.app:cached_app()",
+	}
 }

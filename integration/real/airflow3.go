@@ -37,4 +37,4 @@ func airflow3Prepare(ctx context.Context, a *Airflow) error {
 	return err
 }
 
-func airflow3Serve(*Airflow) []string { return []string{"api-server"} }
+func airflow3Serve(*Airflow, int) []string { return []string{"-m", "airflow", "api-server"} }

@@ -54,8 +54,9 @@ func Main(m *testing.M, migrate func(ctx context.Context, url string) error) {
 }
 
 // Run is Main for a TestMain that has something of its own to tidy up: it returns
-// the code to exit with.
-func Run(m *testing.M, migrate func(ctx context.Context, url string) error) (code int) {
+// the code to exit with. m is the *testing.M, or what wraps it in order to stop things
+// that tests have shared before goroutines are looked for.
+func Run(m interface{ Run() int }, migrate func(ctx context.Context, url string) error) (code int) {
 	if err := start(migrate); err != nil {
 		fmt.Fprintf(os.Stderr, "no database for the tests: %v\n", err)
 		code = 1
