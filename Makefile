@@ -26,13 +26,14 @@ test: go postgres compiler ## every test that needs only Go and Postgres, race d
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m -parallel 8 ./...
 
 # The tests behind the tag, by their names: the tag alone would run all others again.
-# One package at a time, since each may start a UAA and an Airflow of its own.
-e2e: go postgres ## the story on a real UAA and a real Airflow, installed into .cache
+# One package at a time, since each may start a UAA and Airflows of its own; more tests
+# at once than there are cores, since most of their time is a soak.
+e2e: go postgres ## the story on a real UAA and real Airflows, installed into .cache
 	$(GO) run ./integration/real/install
 	@files=$$(grep -rl --include='*_test.go' '^//go:build e2e' integration cmd) && \
 	names=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t \*testing\.T).*/\1/p' $$files | paste -sd '|' -) && \
 	packages=$$(for file in $$files; do echo "./$${file%/*}"; done | sort -u | tr '\n' ' ') && \
-	set -x && $(GO) test -tags e2e -count=1 -v -timeout 30m -p 1 -run "^($$names)$$" $$packages
+	set -x && $(GO) test -tags e2e -count=1 -v -timeout 30m -p 1 -parallel 4 -run "^($$names)$$" $$packages
 
 check: format vet staticcheck modules generated vulncheck ## format, vet, static analysis, modules, generated files, known vulnerabilities
 

@@ -50,18 +50,35 @@ type major struct {
 	// settings are environment variables beside those that all versions share; files
 	// that they name are written.
 	settings func(a *Airflow, port int) ([]string, error)
-	prepare  func(ctx context.Context, a *Airflow) error // makes the database and the login
-	serve    func(a *Airflow, port int) []string         // arguments of its Python
-	health   string                                      // path that answers 200 once it is up
+	// users is a script that makes a login in a new database, rename one that gives it
+	// $NEW_USER and $NEW_PASSWORD; "" where logins are not kept there.
+	users, rename string
+	serve         func(a *Airflow, port int) []string // arguments of its Python
+	health        string                              // path that answers 200 once it is up
 }
 
 var majors = map[string]major{
-	"2": {api: "v1", login: "basic", settings: airflow2Settings, prepare: airflow2Prepare, serve: airflow2Serve, health: "/health"},
-	"3": {api: "v2", login: "password", settings: airflow3Settings, prepare: airflow3Prepare, serve: airflow3Serve, health: "/api/v2/monitor/health"},
+	"2": {
+		api: "v1", login: "basic", settings: airflow2Settings, health: "/health",
+		users: airflow2Users, rename: airflow2Rename, serve: airflow2Serve,
+	},
+	"3": {
+		api: "v2", login: "password", settings: airflow3Settings, health: "/api/v2/monitor/health",
+		serve: airflow3Serve,
+	},
+}
+
+func majorOf(version string) (major, error) {
+	number, _, _ := strings.Cut(version, ".")
+	how, known := majors[number]
+	if !known {
+		return major{}, fmt.Errorf("nobody has said how Airflow %s is run: add its major version to majors", number)
+	}
+	return how, nil
 }
 
 // StartAirflow starts an Airflow and returns when it answers, which takes some
-// fifteen seconds. The context bounds the start alone.
+// ten seconds. The context bounds the start alone.
 func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) {
 	if c.Version == "" {
 		c.Version = Versions(AirflowSystem)[0]
@@ -71,10 +88,9 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 			err = fmt.Errorf("start Airflow %s: %w", c.Version, err)
 		}
 	}()
-	number, _, _ := strings.Cut(c.Version, ".")
-	major, known := majors[number]
-	if !known {
-		return nil, errors.New("nobody has said how this major version is run")
+	major, err := majorOf(c.Version)
+	if err != nil {
+		return nil, err
 	}
 	venv, err := installed(c.Cache, Target{AirflowSystem, c.Version}.String())
 	if err != nil {
@@ -115,7 +131,7 @@ func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) 
 		return nil, err
 	}
 	airflow.env = append(airflow.env, c.Env...)
-	if err := major.prepare(ctx, airflow); err != nil {
+	if err := airflow.prepare(ctx); err != nil {
 		return nil, err
 	}
 	// As a module, and not by a script, whose first line cannot hold a path that is
@@ -153,6 +169,28 @@ func (a *Airflow) configure(port int) error {
 		"AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING",
 	)
 	a.env = append(a.env, settings...)
+	return nil
+}
+
+// prepare gives the server a database: the one that its folder has from an earlier
+// start, or a copy of the empty one. The login is this start's.
+func (a *Airflow) prepare(ctx context.Context) error {
+	database := filepath.Join(a.dir, "airflow.db")
+	if _, err := os.Stat(database); errors.Is(err, os.ErrNotExist) {
+		empty, err := os.ReadFile(airflowDatabase(a.venv))
+		if err != nil {
+			return fmt.Errorf("read the empty database: %w", err)
+		}
+		if err := os.WriteFile(database, empty, 0o600); err != nil {
+			return fmt.Errorf("copy the empty database: %w", err)
+		}
+	}
+	if a.major.rename == "" {
+		return nil
+	}
+	if _, err := a.RunPython(ctx, a.major.rename, "NEW_USER="+a.User, "NEW_PASSWORD="+a.Password); err != nil {
+		return fmt.Errorf("write down the login: %w", err)
+	}
 	return nil
 }
 

@@ -3,7 +3,6 @@
 package real
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -30,11 +29,6 @@ func airflow3Settings(a *Airflow, port int) ([]string, error) {
 		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=" + passwords,
 		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=" + a.User + ":op",
 	}, nil
-}
-
-func airflow3Prepare(ctx context.Context, a *Airflow) error {
-	_, err := a.RunCLI(ctx, nil, "db", "migrate")
-	return err
 }
 
 func airflow3Serve(*Airflow, int) []string { return []string{"-m", "airflow", "api-server"} }

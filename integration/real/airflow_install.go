@@ -11,6 +11,9 @@ import (
 
 const uvName = "uv-0.13.9"
 
+// airflowLayout is raised when an Airflow's folder is made in another way.
+const airflowLayout = "1"
+
 // makeUV makes an environment with the installer in it: the system's pip is a
 // minute slower with Airflow, and no distribution of ours has uv.
 func makeUV(ctx context.Context, with tools, dir, pins string) error {
@@ -43,4 +46,31 @@ func makeAirflow(ctx context.Context, with tools, uvDir, downloads, dir, pins st
 		"--compile-bytecode", "--python", airflowPython(dir), "-r", requirements)
 }
 
-func airflowPython(dir string) string { return filepath.Join(dir, "bin", "python") }
+// makeDatabase makes an empty database once, of which each start takes a copy: that is
+// half of the time until a server answers.
+func makeDatabase(ctx context.Context, dir, version string) error {
+	home, err := os.MkdirTemp("", "airflow-identity-home-")
+	if err != nil {
+		return fmt.Errorf("make a home for Airflow: %w", err)
+	}
+	defer os.RemoveAll(home)
+	env := append(cleanEnvironment(),
+		"AIRFLOW_HOME="+home,
+		"AIRFLOW__CORE__LOAD_EXAMPLES=False",
+		"AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS=False",
+		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///"+airflowDatabase(dir),
+		"PATH="+os.Getenv("PATH"),
+	)
+	if err := command(ctx, env, airflowPython(dir), "-m", "airflow", "db", "migrate"); err != nil {
+		return err
+	}
+	how, err := majorOf(version)
+	if err != nil || how.users == "" {
+		return err
+	}
+	return command(ctx, env, airflowPython(dir), "-c", how.users)
+}
+
+// Where things are in the folder of an installed Airflow.
+func airflowDatabase(dir string) string { return filepath.Join(dir, "airflow.db") }
+func airflowPython(dir string) string   { return filepath.Join(dir, "bin", "python") }

@@ -155,8 +155,11 @@ func parts(cache string) ([]part, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, part{name: target.String(), recipe: packages, make: func(ctx context.Context, with tools, dir string) error {
-			return makeAirflow(ctx, with, filepath.Join(cache, uvName), downloads(cache), dir, packages)
+		all = append(all, part{name: target.String(), recipe: airflowLayout + packages, make: func(ctx context.Context, with tools, dir string) error {
+			if err := makeAirflow(ctx, with, filepath.Join(cache, uvName), downloads(cache), dir, packages); err != nil {
+				return err
+			}
+			return makeDatabase(ctx, dir, target.Version)
 		}})
 	}
 	return all, nil
@@ -227,10 +230,11 @@ func lock(path string) (unlock func(), err error) {
 }
 
 // command runs one program of an installation. What it said is told only if it
-// failed: on a good day it is hundreds of lines that nobody reads.
+// failed: on a good day it is hundreds of lines that nobody reads. env is its whole
+// environment; nil hands down ours.
 func command(ctx context.Context, env []string, program string, arguments ...string) error {
 	run := exec.CommandContext(ctx, program, arguments...)
-	run.Env = append(os.Environ(), env...)
+	run.Env = env
 	said, err := run.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("run %s %s: %w\n%s", program, strings.Join(arguments, " "), err, lastLines(said, 20))

@@ -63,7 +63,7 @@ func makeUAA(ctx context.Context, with tools, dir string) error {
 	if err := os.WriteFile(pom, []byte(uaaPOM), 0o644); err != nil {
 		return fmt.Errorf("write the list of artifacts: %w", err)
 	}
-	err := command(ctx, []string{"JAVA_HOME=" + with.javaHome}, with.maven, "-q", "-B", "-f", pom,
+	err := command(ctx, append(os.Environ(), "JAVA_HOME="+with.javaHome), with.maven, "-q", "-B", "-f", pom,
 		"dependency:copy", "-DoutputDirectory="+download, "-Dmaven.repo.local="+filepath.Join(dir, "maven"))
 	if err != nil {
 		return err
