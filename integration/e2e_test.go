@@ -167,6 +167,7 @@ func startBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow, config stri
 // in front of the real program, a real UAA and a real Airflow. What a person would
 // see afterwards is asked of the real systems.
 func TestE2ECloudFoundry(t *testing.T) {
+	t.Parallel()
 	uaa, airflow := sharedReal(t, newestAirflow())
 	k, err := contract()
 	if err != nil {
@@ -196,13 +197,17 @@ func TestE2ECloudFoundry(t *testing.T) {
 	if got := len(u.Exchanges()); got != asked {
 		t.Errorf("cf purge-service-instance asked the broker %d times", got-asked)
 	}
-	if kept := airflowGet(t, airflow, "acme_purged"); kept.status != http.StatusOK {
+	if kept := airflowGet(t, airflow, cfOrgName+"_purged"); kept.status != http.StatusOK {
 		t.Errorf("the connection of what was purged: Airflow answers %d, want 200", kept.status)
 	}
 	if behind == 0 {
 		t.Error("nothing went on behind a 202: nothing was tested")
 	}
 }
+
+// cfOrgName keeps its default connection ids apart from those of other tests, which
+// share the Airflow.
+const cfOrgName = "skyline"
 
 // realPlatform is a Cloud Controller whose clock leaps only once the broker has
 // done what it can.
@@ -219,7 +224,7 @@ func realPlatform(t *testing.T, p *program, version string, k *cloudcontroller.C
 	cc, err := cloudcontroller.New(cloudcontroller.Config{
 		URL: p.url(), User: brokerUser, Password: brokerPass, APIVersion: version, Clock: clock,
 		Contract: k, Report: func(finding string) { t.Errorf("the contract: %s", finding) },
-		Org: cloudcontroller.Place{GUID: org, Name: orgName}, Space: cloudcontroller.Place{GUID: space, Name: spaceName},
+		Org: cloudcontroller.Place{GUID: org, Name: cfOrgName}, Space: cloudcontroller.Place{GUID: space, Name: spaceName},
 		UserGUID: "user-guid-1",
 	})
 	if err != nil {
