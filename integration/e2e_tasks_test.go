@@ -74,7 +74,7 @@ func TestE2ETasks(t *testing.T) {
 			s := newStories(t, version)
 			s.run("stories", storiesDAG)
 			for _, name := range slices.Sorted(maps.Keys(wantStories)) {
-				if got, want := s.told[name], wantStories[name]; !maps.Equal(got, want) {
+				if got, want := s.sawIn(name), wantStories[name]; !maps.Equal(got, want) {
 					t.Errorf("%s saw %v, want %v", name, got, want)
 				}
 			}
@@ -241,6 +241,12 @@ func (s *stories) tell(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told[r.PathValue("story")] = what
+}
+
+func (s *stories) sawIn(story string) saw {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told[story]
 }
 
 // rotate answers when the new secret is in Airflow. The soak has begun then; --now is
