@@ -49,7 +49,7 @@ MetastoreBackend.get_connection = lambda self, conn_id, team_name=None, **named:
 // TestE2EZoneTeamAndAttributes is what an environment can be on the real systems: an
 // identity zone of a UAA, where the broker has the right to its clients and nothing
 // else; a team of an Airflow of several; and a DAG's token that says which run it is
-// for, as docs/dags.md has it.
+// for, as docs/token-attributes.md has it.
 func TestE2EZoneTeamAndAttributes(t *testing.T) {
 	uaa, airflow := startFronted(t)
 	admin := grantedIn(t, uaa, "", uaa.Admin.ID, uaa.Admin.Secret)
@@ -204,17 +204,17 @@ func frontedBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow) *program 
 	return p
 }
 
-// documentedToken runs the example of docs/dags.md in Airflow's own Python.
+// documentedToken runs the example of docs/token-attributes.md in Airflow's own Python.
 func documentedToken(t *testing.T, airflow *real.Airflow, connection, prelude string) (token, said string, err error) {
 	t.Helper()
-	text, err := os.ReadFile("../docs/dags.md")
+	text, err := os.ReadFile("../docs/token-attributes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(text), "```python\n")
 	example, _, found := strings.Cut(rest, "```")
 	if !found {
-		t.Fatal("docs/dags.md has no example")
+		t.Fatal("docs/token-attributes.md has no example")
 	}
 	path := filepath.Join(airflow.Dir(), "token")
 	script := prelude + example + fmt.Sprintf("\nopen(%q, \"w\").write(token_for(%q, \"d1\", \"r1\"))\n", path, connection)

@@ -28,9 +28,9 @@ func installReal(ctx context.Context, progress io.Writer) (cache string, err err
 	if cache, err = real.Cache(); err != nil {
 		return "", err
 	}
-	if !real.Complete(cache) {
+	if !real.Complete(cache, real.Newest()...) {
 		fmt.Fprintf(progress, "installing a real UAA and a real Airflow into %s, once; this takes minutes\n", cache)
-		if err := real.Install(ctx, cache, progress); err != nil {
+		if err := real.Install(ctx, cache, progress, real.Newest()...); err != nil {
 			return "", err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"airflow-identity/integration/standin/uaa"
 )
 
-// The line of docs/dags.md, run: the token says what the text says that it does. The
+// The line of docs/token-attributes.md, run: the token says what the text says that it does. The
 // Python there is run on a real Airflow and a real UAA, in package integration.
 func TestDocumentedAttributes(t *testing.T) {
 	t.Parallel()
@@ -21,7 +21,7 @@ func TestDocumentedAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	text := document(t, "docs/dags.md")
+	text := document(t, "docs/token-attributes.md")
 	commands, err := shellCommands(blocks(t, text, "curl")[0], map[string]string{
 		"token_url": server.URL() + "/oauth/token", "client_id": "afi-1", "client_secret": secret,
 	})

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"text/tabwriter"
@@ -29,14 +30,24 @@ type target struct {
 	start func(*testing.T, *oneUAA) func(context.Context) (Report, error)
 }
 
-// targets: another version is another line.
-var targets = []target{
-	{SuiteUAA, "stand-in", true, standInUAA},
-	{SuiteUAA, "UAA 4.30.0", true, realUAA},
-	{SuiteUAA, "a zone of it", true, realZone},
-	{SuiteAirflowV1, "stand-in", true, standInAirflow(standin.Version2)},
-	{SuiteAirflowV2, "stand-in", true, standInAirflow(standin.Version3)},
-	{SuiteAirflowV2, "Airflow 3.3.2", true, realAirflow},
+// targets are the stand-ins, and what real.Targets lists: another version is a line there.
+func targets() []target {
+	all := []target{
+		{SuiteUAA, "stand-in", true, standInUAA},
+		{SuiteAirflowV1, "stand-in", true, standInAirflow(standin.Version2)},
+		{SuiteAirflowV2, "stand-in", true, standInAirflow(standin.Version3)},
+	}
+	for _, t := range real.Targets {
+		switch {
+		case t.System == real.UAASystem:
+			all = append(all, target{SuiteUAA, t.String(), true, realUAA}, target{SuiteUAA, "a zone of it", true, realZone})
+		case strings.HasPrefix(t.Version, "2."):
+			all = append(all, target{SuiteAirflowV1, t.String(), strings.HasPrefix(t.Version, standin.Version2+"."), realAirflow(t.Version)})
+		default:
+			all = append(all, target{SuiteAirflowV2, t.String(), strings.HasPrefix(t.Version, standin.Version3+"."), realAirflow(t.Version)})
+		}
+	}
+	return all
 }
 
 func standInUAA(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
@@ -121,22 +132,29 @@ func realZone(t *testing.T, shared *oneUAA) func(context.Context) (Report, error
 	return UAA{URL: server.URL, Zone: zone, ClientID: broker.id, Secret: identity.SecretFrom(broker.secret), Transport: way}.Run
 }
 
-func realAirflow(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), startMost)
-	defer cancel()
-	server, err := real.StartAirflow(ctx, real.AirflowConfig{})
-	if err != nil {
-		t.Fatal(err)
+func realAirflow(version string) func(*testing.T, *oneUAA) func(context.Context) (Report, error) {
+	return func(t *testing.T, _ *oneUAA) func(context.Context) (Report, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), startMost)
+		defer cancel()
+		server, err := real.StartAirflow(ctx, real.AirflowConfig{Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = server.Stop() })
+		way := transport(t)
+		authorize := passwordLogin(server.URL, server.User, server.Password, way)
+		if server.Login == "basic" {
+			authorize = basicLogin(server.User, server.Password)
+		}
+		return Airflow{URL: server.URL, Authorize: authorize, Transport: way}.Run
 	}
-	t.Cleanup(func() { _ = server.Stop() })
-	way := transport(t)
-	return Airflow{URL: server.URL, Authorize: passwordLogin(server.URL, server.User, server.Password, way), Transport: way}.Run
 }
 
 // Every system gets the same list, and every verdict must be the stand-in's: what is true
 // of it alone is not true.
 func TestE2EContract(t *testing.T) {
 	t.Parallel()
+	targets := targets()
 	reports := make([]Report, len(targets))
 	took := make([]time.Duration, len(targets))
 	var shared oneUAA
@@ -171,7 +189,7 @@ func TestE2EContract(t *testing.T) {
 				columns = append(columns, i)
 			}
 		}
-		t.Log(table(suite, columns, reports, took))
+		t.Log(table(suite, targets, columns, reports, took))
 		want := reports[columns[0]]
 		for _, i := range columns {
 			compare(t, targets[i], reports[i], want)
@@ -197,7 +215,7 @@ func compare(t *testing.T, target target, got, want Report) {
 	}
 }
 
-func table(suite string, columns []int, reports []Report, took []time.Duration) string {
+func table(suite string, targets []target, columns []int, reports []Report, took []time.Duration) string {
 	var out bytes.Buffer
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\n%s", suite)

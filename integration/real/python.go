@@ -54,7 +54,7 @@ func (a *Airflow) StartPython(script string) (_ *Python, err error) {
 	defer complaints.Close()
 	p.errors = complaints.Name()
 	p.process, err = child.Start(child.Config{
-		Path: a.python, Args: []string{"-c", script},
+		Path: airflowPython(a.venv), Args: []string{"-c", script},
 		Env: a.with([]string{"_AIRFLOW_PROCESS_CONTEXT=server", "ANSWERS=3"}), Dir: a.dir,
 		Stdin: stdin, Stdout: complaints, Stderr: complaints, ExtraFiles: []*os.File{told},
 	})

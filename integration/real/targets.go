@@ -40,6 +40,15 @@ func Versions(system string) []string {
 	return versions
 }
 
+// Newest names the newest target of each system: all that a story needs.
+func Newest() []string {
+	var names []string
+	for _, system := range []string{UAASystem, AirflowSystem} {
+		names = append(names, Target{system, Versions(system)[0]}.String())
+	}
+	return names
+}
+
 // requirements are every package of each Airflow with its version and the sums of its
 // files: Airflow with its API server, the HTTP provider, whose hook the story needs,
 // and Authlib, as an example of what people hold a client's secret with. They were
