@@ -79,7 +79,11 @@ func majorOf(version string) (major, error) {
 
 // StartAirflow starts an Airflow and returns when it answers, which takes some
 // ten seconds. The context bounds the start alone.
-func StartAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) {
+func StartAirflow(ctx context.Context, c AirflowConfig) (*Airflow, error) {
+	return onFreePort(ctx, c, startAirflow)
+}
+
+func startAirflow(ctx context.Context, c AirflowConfig) (_ *Airflow, err error) {
 	if c.Version == "" {
 		c.Version = Versions(AirflowSystem)[0]
 	}

@@ -24,6 +24,7 @@
 //	a recipe changes (lock, version)   .complete holds the old one's sum: made again
 //	no package manager that we know    the error lists what to install by hand
 //	UAA cannot deploy                  it answers 503 for ever; StartUAA fails at once
+//	somebody else takes its port       it is started on another one, twice at most
 //	the server dies while starting     the error carries the end of its log
 //	the test is killed                 the servers go with it (see child)
 package real

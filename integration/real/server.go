@@ -140,7 +140,11 @@ func (s *server) awaitReady(ctx context.Context, url string) error {
 		}
 		select {
 		case <-s.process.Done():
-			return fmt.Errorf("it ended while starting: %v%s", s.process.Err(), s.logTail())
+			tail := s.logTail()
+			if lostItsPort(tail) {
+				return fmt.Errorf("it ended while starting: %w%s", errPortTaken, tail)
+			}
+			return fmt.Errorf("it ended while starting: %v%s", s.process.Err(), tail)
 		case <-ctx.Done():
 			return fmt.Errorf("wait until %s answers: %w%s", url, context.Cause(ctx), s.logTail())
 		case <-tick.C:

@@ -61,7 +61,11 @@ type UAA struct {
 
 // StartUAA starts a UAA and returns when it answers, which takes some fifteen
 // seconds. The context bounds the start alone.
-func StartUAA(ctx context.Context, c UAAConfig) (_ *UAA, err error) {
+func StartUAA(ctx context.Context, c UAAConfig) (*UAA, error) {
+	return onFreePort(ctx, c, startUAA)
+}
+
+func startUAA(ctx context.Context, c UAAConfig) (_ *UAA, err error) {
 	dir, err := installed(c.Cache, Target{UAASystem, Versions(UAASystem)[0]}.String())
 	if err != nil {
 		return nil, fmt.Errorf("start UAA: %w", err)
@@ -127,8 +131,9 @@ func (u *UAA) arguments(dir string) []string {
 		// Two short lives matter more here than the best code: a start costs half the
 		// processor time so. Passwords are hashed at half the speed.
 		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m",
-		"--add-opens=java.base/java.lang=ALL-UNNAMED",          // for the war's cglib
-		"-Djdk.util.zip.disableZip64ExtraFieldValidation=true", // for one of the war's jars
+		"--add-opens=java.base/java.lang=ALL-UNNAMED",             // for the war's cglib
+		"-Djdk.util.zip.disableZip64ExtraFieldValidation=true",    // for one of the war's jars
+		"-Dorg.apache.catalina.startup.EXIT_ON_INIT_FAILURE=true", // or it lives on without its port
 		"-Dcatalina.home=" + tomcatDir(dir),
 		"-Dcatalina.base=" + u.dir,
 		"-Djava.io.tmpdir=" + filepath.Join(u.dir, "temp"),
