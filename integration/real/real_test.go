@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // holds it, and the provider's own hook that turns one into the other's token.
 func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 	t.Parallel()
-	uaa := startUAA(t)
+	uaa := runningUAA(t)
 	client := Client{ID: "afi-smoke", Secret: random(), Authorities: []string{"orders.read"}}
 	broker := tokenOf(t, uaa, uaa.Broker)
 	created := call(t, http.StatusCreated, http.MethodPost, uaa.URL+"/oauth/clients/restricted", bearer(broker), map[string]any{
@@ -54,7 +54,7 @@ func TestE2EHookFetchesATokenThroughTheConnection(t *testing.T) {
 }
 
 func hookFetches(t *testing.T, uaa *UAA, version string, client Client) {
-	airflow := startAirflow(t, version)
+	airflow := runningAirflow(t, version)
 	login, status := bearer(""), http.StatusOK
 	switch airflow.Login {
 	case "basic":
@@ -160,7 +160,7 @@ with open(os.environ["AIRFLOW_HOME"] + "/token", "w") as file:
 // startPatience is for a machine that starts several at once.
 const startPatience = 3 * time.Minute
 
-func startUAA(t *testing.T) *UAA {
+func runningUAA(t *testing.T) *UAA {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
 	defer cancel()
@@ -174,7 +174,7 @@ func startUAA(t *testing.T) *UAA {
 	return uaa
 }
 
-func startAirflow(t *testing.T, version string) *Airflow {
+func runningAirflow(t *testing.T, version string) *Airflow {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
 	defer cancel()
