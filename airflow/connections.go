@@ -89,8 +89,11 @@ func (c *Client) Put(ctx context.Context, connection identity.Connection, secret
 	if outcome == identity.Rejected && refused.Status == http.StatusConflict {
 		outcome = identity.Exists
 	}
+	if outcome != identity.Rejected && c.mayNot(ctx, d, refused) {
+		outcome, refused.Description = identity.Rejected, ""
+	}
 	if outcome == identity.Rejected {
-		return outcome, fmt.Errorf("posting connection %s: %w", id, explained(refused, connection.Team))
+		return identity.Rejected, fmt.Errorf("posting connection %s: %w", id, explained(refused, connection.Team))
 	}
 	return outcome, fmt.Errorf("posting connection %s: %w", id, refused)
 }

@@ -42,6 +42,9 @@ type dialect struct {
 	// not the call. What can mean either is taken for our login.
 	refuses func(status int, detail string) bool
 	unsaid  string // what such an answer can mean, where it does not say
+	// everybodys is a path that each login may read that may anything, where a refusal
+	// does not say whether it is of the login.
+	everybodys string
 	// removed tells whether an answer says that this API is there no more. Nothing
 	// was done then.
 	removed func(remote.Answer) bool

@@ -69,7 +69,7 @@
 // A refused token is renewed once, and the call repeated if the new one is another.
 // Airflow 2 says the same, 403, to a login that is wrong and to one that may not; it is
 // taken for the first, which may pass, so that a missing permission is tried for long
-// and told in the error.
+// and told in the error. Put alone, for which somebody waits, asks which of both it is.
 //
 // The rest, for calls that got no answer, is in package remote.
 //

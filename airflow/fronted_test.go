@@ -275,6 +275,26 @@ func TestViewersAccount(t *testing.T) {
 	}
 }
 
+// Airflow 2 answers a viewer and a wrong password alike, so it is asked for something that
+// a viewer may: the first is refused for good, the second may pass.
+func TestViewersAccountOfAirflow2(t *testing.T) {
+	t.Parallel()
+	server := airflow2.start(t, standinairflow.Config{Users: map[string]standinairflow.User{
+		username: {Password: password, Role: standinairflow.RoleViewer},
+	}})
+	refused(t, airflow2.client(t, airflow.Config{URL: server.URL()}), orders, "takes the role Op")
+	wrong := airflow2.client(t, airflow.Config{URL: server.URL(), Login: airflow.Basic{Username: username, Password: fixed("not-the-right-word")}})
+	outcome, err := wrong.Put(background, orders, secret)
+	if outcome != identity.Later || !strings.Contains(err.Error(), "a wrong login") {
+		t.Errorf("with a wrong password: got %s, %v; want later", outcome, err)
+	}
+	server.Faults.Add(standin.Fault{Call: "GET /api/v1/pools", Kind: standin.Answer, Status: http.StatusBadGateway, Times: 1})
+	outcome, err = airflow2.client(t, airflow.Config{URL: server.URL()}).Put(background, orders, secret)
+	if outcome != identity.Later {
+		t.Errorf("where that is not answered: got %s, %v; want later", outcome, err)
+	}
+}
+
 // refused posts a connection that is refused for good, in words for who asked.
 func refused(t *testing.T, client *airflow.Client, connection identity.Connection, says string) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 )
 
 // Refusals that somebody can mend, in words for the one who asked for a connection. What
-// Airflow says of them was measured on 3.3.2; what 3.0 and 3.1 say of a key that they do
-// not know is what 3.3.2 says of others.
+// Airflow says of them was measured on 3.3.2, of a key that it does not know on 3.0.6, and
+// of a viewer on 2.11.2 too.
 
 // mayNot is what is missing where Airflow answers "Forbidden".
 const mayNot = "Airflow does not let the broker's account create connections, which takes the role Op, " +
@@ -38,6 +38,21 @@ func explained(refused *remote.Error, team identity.Team) error {
 		return refused
 	}
 	return fmt.Errorf("%w: %w", &identity.Refusal{Reason: reason}, refused)
+}
+
+// callEverybodys asks for what is everybody's who is logged in.
+const callEverybodys = "GET what every login may read"
+
+// mayNot tells whether a refusal is one of a right login that lacks a permission, where
+// the dialect's answer does not say: whoever may read what every login may is logged in.
+func (c *Client) mayNot(ctx context.Context, d *dialect, refused *remote.Error) bool {
+	if d.everybodys == "" || !refused.Own || refused.Status != http.StatusForbidden {
+		return false
+	}
+	answer, err := c.session.Do(ctx, remote.Request{
+		Call: callEverybodys, Method: http.MethodGet, URL: c.url + d.everybodys, Header: jsonHeader(nil), Guess: true,
+	})
+	return err == nil && answer.Status == http.StatusOK && own(answer)
 }
 
 // hasTeams asks whether Airflow's API can have teams at all: Done, or why not.

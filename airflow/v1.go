@@ -10,7 +10,8 @@ import (
 
 // v1 is the API of Airflow 2. What it answers to a wrong login is to the byte what
 // it answers to one without permission: 403 (2.11.2, measured). So 403 may pass, and
-// never is a reason to give something up for good.
+// never is a reason to give something up for good, but for a create, where somebody waits
+// for the answer: see Client.mayNot.
 var v1 = dialect{
 	api:         V1,
 	version:     "/api/v1/version",
@@ -22,8 +23,9 @@ var v1 = dialect{
 	refuses: func(status int, _ string) bool {
 		return status == http.StatusUnauthorized || status == http.StatusForbidden
 	},
-	unsaid:  "a wrong login, or one that may not edit connections: Airflow 2 answers both alike",
-	removed: isRemovedV1,
+	unsaid:     "a wrong login, or one that may not edit connections: Airflow 2 answers both alike",
+	everybodys: "/api/v1/pools?limit=1", // a Viewer gets 200 there, and a wrong password 403 (2.11.2, tried)
+	removed:    isRemovedV1,
 }
 
 // listed names all fields in one key, as Airflow 2 documents it.

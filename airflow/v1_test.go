@@ -104,7 +104,11 @@ func TestV1ByAnswer(t *testing.T) {
 			if other == nil {
 				other = func(_ http.ResponseWriter, r *http.Request) { t.Errorf("got %s, want no such call", r.Method) }
 			}
-			client := airflow2.client(t, airflow.Config{URL: scripted(t, byMethod(test.get, other)).URL})
+			get := test.get
+			if get == nil {
+				get = forbiddenV1 // so the login is asked about, and is wrong
+			}
+			client := airflow2.client(t, airflow.Config{URL: scripted(t, byMethod(get, other)).URL})
 
 			outcome, err := test.call(client)
 
@@ -155,21 +159,27 @@ func TestV1Requests(t *testing.T) {
 }
 
 // Airflow 2 does not tell a wrong login from a missing permission, so neither may be
-// taken for the end of anything.
+// taken for the end of anything, but for a create of somebody who is known.
 func TestV1DoesNotSayWhy(t *testing.T) {
 	t.Parallel()
 	viewers := map[string]standinairflow.User{username: {Password: password, Role: standinairflow.RoleViewer}}
+	put := func(c *airflow.Client) (identity.Outcome, error) { return c.Put(background, orders, secret) }
 	for name, config := range map[string]struct {
 		users map[string]standinairflow.User
 		login airflow.Login
+		call  func(*airflow.Client) (identity.Outcome, error)
 	}{
-		"a viewer":       {viewers, nil},
-		"a wrong login":  {nil, airflow.Basic{Username: username, Password: fixed("another-password")}},
-		"a wrong token":  {nil, airflow.Token{Token: fixed("x")}},
-		"nobody we know": {nil, airflow.Basic{Username: "x", Password: fixed(password)}},
+		"a viewer reads": {viewers, nil, func(c *airflow.Client) (identity.Outcome, error) {
+			_, outcome, err := c.Read(background, orders)
+			return outcome, err
+		}},
+		"a viewer removes": {viewers, nil, func(c *airflow.Client) (identity.Outcome, error) { return c.Remove(background, marker) }},
+		"a wrong login":    {nil, airflow.Basic{Username: username, Password: fixed("another-password")}, put},
+		"a wrong token":    {nil, airflow.Token{Token: fixed("x")}, put},
+		"nobody we know":   {nil, airflow.Basic{Username: "x", Password: fixed(password)}, put},
 	} {
 		server := airflow2.start(t, standinairflow.Config{Users: config.users})
-		outcome, err := airflow2.client(t, airflow.Config{URL: server.URL(), Login: config.login}).Put(background, orders, secret)
+		outcome, err := config.call(airflow2.client(t, airflow.Config{URL: server.URL(), Login: config.login}))
 		if outcome != identity.Later || !strings.Contains(err.Error(), "403 Forbidden: a wrong login, or one that may not") {
 			t.Errorf("%s: got %s, %v; want later, and both reasons", name, outcome, err)
 		}

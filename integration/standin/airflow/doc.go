@@ -25,7 +25,7 @@
 //
 // It has /api/v1/connections with the same verbs, /api/v1/version and /health, and a
 // page for everything else. Users log in with every call, by Basic; who is unknown and
-// who may not get the same 403. Its tests hold what 2.11.2 answered on SQLite. Two
+// who may not get the same 403; /api/v1/pools is everybody's who is logged in. Its tests hold what 2.11.2 answered on SQLite. Two
 // things were not expected: of several update_mask the last alone counts, and a DELETE
 // that claims JSON and has no body is answered with 400.
 //

@@ -59,7 +59,7 @@ func TestTeams(t *testing.T) {
 	}
 }
 
-// 3.0 and 3.1 know no teams, and no key of that name.
+// 3.0 and 3.1 know no teams, and no key of that name (3.0.6, tried).
 func TestWithoutTeams(t *testing.T) {
 	t.Parallel()
 	f := start(t, Config{NoTeams: true})

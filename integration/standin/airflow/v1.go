@@ -20,6 +20,8 @@ func (s *Server) routeV1(w http.ResponseWriter, r *http.Request) {
 		s.getV1(w, r, map[string]any{"version": "2.11.2", "git_version": ""})
 	case path == "/api/v1/health", path == "/health":
 		s.getV1(w, r, health())
+	case path == "/api/v1/pools" && r.Method == http.MethodGet:
+		s.listPoolsV1(w, r)
 	case path == connectionsPathV1 && r.Method == http.MethodGet:
 		s.listConnectionsV1(w, r)
 	case path == connectionsPathV1 && r.Method == http.MethodPost:
@@ -65,13 +67,29 @@ func (s *Server) getV1(w http.ResponseWriter, r *http.Request, body any) {
 // authorizeV1 tells whether somebody may touch connections. Nobody is told why not:
 // whoever is not known is taken for the public, which may nothing.
 func (s *Server) authorizeV1(r *http.Request) (refused problemV1, may bool) {
-	role := ""
-	if name, password, basic := r.BasicAuth(); basic {
-		role = roleOf(s.users, name, password)
-	} else if token, found := bearer(r); found {
-		role = s.roleOfToken(token)
-	}
+	role := s.roleV1(r)
 	return problemV1{http.StatusForbidden, "Forbidden", nil}, role == RoleOp || role == RoleAdmin
+}
+
+func (s *Server) roleV1(r *http.Request) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if name, password, basic := r.BasicAuth(); basic {
+		return roleOf(s.users, name, password)
+	}
+	if token, found := bearer(r); found {
+		return s.roleOfToken(token)
+	}
+	return ""
+}
+
+// listPoolsV1 is what every role may read: there are none here.
+func (s *Server) listPoolsV1(w http.ResponseWriter, r *http.Request) {
+	if s.roleV1(r) == "" {
+		problemV1{http.StatusForbidden, "Forbidden", nil}.send(w)
+		return
+	}
+	sendJSON(w, http.StatusOK, map[string]any{"pools": []any{}, "total_entries": 0})
 }
 
 // What is wrong with the form of a query or a body is told before anybody is asked
