@@ -91,6 +91,7 @@ func TestRotateSelections(t *testing.T) {
 		if paused.Count(store.IsPaused) < frozen || again.Joined < frozen || again.Total() != len(step.of) {
 			t.Errorf("%+v: while it is frozen: %+v; asked again: %+v", step.selection, paused, again)
 		}
+		o.rests() // or the row that was asked again is looked at, and not counted as due
 		if lifted, due, err := o.orders.Resume(t.Context(), o.order(), store.Freeze{Kind: store.FreezeEnvironment, Key: "prod"}); err != nil || !lifted || due < frozen {
 			t.Errorf("resume: lifted %t, %d due, %v; want %d", lifted, due, err, frozen)
 		}
