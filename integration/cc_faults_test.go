@@ -572,7 +572,7 @@ func TestCloudFoundryUAADownAtBind(t *testing.T) {
 		t.Run(fmt.Sprintf("it comes back: %t", comes), func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			w := newWorld(t, options{budget: shortBudget, polling: 3 * time.Minute})
+			w := newWorld(t, options{budget: shortBudget, polling: 30 * time.Minute})
 			u := w.orders(w.broker().base)
 			u.ok(u.BindService(ctx, "earlier", "orders", cloudcontroller.Bind{}), "cf bind-service")
 			u.ok(u.UnbindService(ctx, "earlier", "orders"), "cf unbind-service")
