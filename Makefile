@@ -23,7 +23,7 @@ build: go ## build bin/airflow-identity, one static binary
 
 # More at once than there are cores: most tests wait rather than compute.
 test: go postgres compiler ## every test that needs only Go and Postgres, race detector on
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m -parallel 8 ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m -parallel 6 ./...
 
 # The tests behind the tag, by their names: the tag alone would run all others again.
 # One package at a time, since each may start a UAA and Airflows of its own; more tests

@@ -352,7 +352,7 @@ func (w *world) hang(what string) (free func()) {
 // all others need.
 func TestOneLockedRowStopsNobodyElse(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{budget: 30 * time.Second})
+	w := newWorld(t, options{timeout: 5 * time.Second, budget: 30 * time.Second})
 	p := w.broker()
 	want(t, p.provision("i1", nil), http.StatusCreated, "provision")
 	free := w.hang(`SELECT 1 FROM instance FOR UPDATE`)
