@@ -217,6 +217,28 @@ func (s *airflowSite) edited(ctx context.Context) (connection, error) {
 	return c, s.make(ctx, body)
 }
 
+// withConnection is a case about a connection that is there, and withEdited about one that
+// somebody has edited.
+func withConnection(check func(context.Context, *airflowSite, connection) error) func(context.Context, *airflowSite) error {
+	return func(ctx context.Context, s *airflowSite) error {
+		c, err := s.there(ctx)
+		if err != nil {
+			return err
+		}
+		return check(ctx, s, c)
+	}
+}
+
+func withEdited(check func(context.Context, *airflowSite, connection) error) func(context.Context, *airflowSite) error {
+	return func(ctx context.Context, s *airflowSite) error {
+		c, err := s.edited(ctx)
+		if err != nil {
+			return err
+		}
+		return check(ctx, s, c)
+	}
+}
+
 // mended is the body with which the program puts an edited one right.
 func (c connection) mended() map[string]any {
 	body := c.body()

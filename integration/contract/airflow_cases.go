@@ -65,11 +65,7 @@ func posts(ctx context.Context, s *airflowSite) error {
 	return errors.Join(a.be(s.api.created), a.is(c))
 }
 
-func showsWhatWasPosted(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func showsWhatWasPosted(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.read(ctx, c.id)
 	if err != nil {
 		return err
@@ -106,11 +102,7 @@ func takesLongIDs(ctx context.Context, s *airflowSite) error {
 	return errors.Join(read.be(http.StatusOK), read.is(c))
 }
 
-func takenID(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func takenID(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.post(ctx, c.body())
 	if err != nil {
 		return err
@@ -118,11 +110,7 @@ func takenID(ctx context.Context, s *airflowSite) error {
 	return a.says(http.StatusConflict)
 }
 
-func takenConnectionIsLeft(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func takenConnectionIsLeft(ctx context.Context, s *airflowSite, c connection) error {
 	other := c
 	other.description = "another"
 	if _, err := s.post(ctx, other.body()); err != nil {
@@ -162,11 +150,7 @@ func missingDeleted(ctx context.Context, s *airflowSite) error {
 
 // mends puts an edited connection right. What the answer says and what is there then are
 // two things: an answer may show what was sent.
-func mends(ctx context.Context, s *airflowSite) error {
-	c, err := s.edited(ctx)
-	if err != nil {
-		return err
-	}
+func mends(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.patch(ctx, c.id, s.api.mask(ours...), c.mended())
 	if err != nil {
 		return err
@@ -178,11 +162,7 @@ func mends(ctx context.Context, s *airflowSite) error {
 	return errors.Join(a.be(http.StatusOK), read.is(c))
 }
 
-func mendedIsAnswered(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func mendedIsAnswered(ctx context.Context, s *airflowSite, c connection) error {
 	c.description = describe(c.id, 2)
 	a, err := s.patch(ctx, c.id, s.api.mask(ours...), c.mended())
 	if err != nil {
@@ -194,11 +174,7 @@ func mendedIsAnswered(ctx context.Context, s *airflowSite) error {
 	return nil
 }
 
-func extraStays(ctx context.Context, s *airflowSite) error {
-	c, err := s.edited(ctx)
-	if err != nil {
-		return err
-	}
+func extraStays(ctx context.Context, s *airflowSite, c connection) error {
 	if _, err := s.patch(ctx, c.id, s.api.mask(ours...), c.mended()); err != nil {
 		return err
 	}
@@ -233,11 +209,7 @@ func (s *airflowSite) masked(ctx context.Context, query, otherwise string) error
 	return handled(fmt.Sprintf("%s, and not every field is written: %s", a, otherwise))
 }
 
-func deletesConnection(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func deletesConnection(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.delete(ctx, c.id)
 	if err != nil {
 		return err
@@ -289,11 +261,7 @@ func pages(ctx context.Context, s *airflowSite) error {
 	return found
 }
 
-func listsConnection(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func listsConnection(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.find(ctx, c.id)
 	if err != nil {
 		return err
@@ -301,11 +269,7 @@ func listsConnection(ctx context.Context, s *airflowSite) error {
 	return a.is(c)
 }
 
-func listsExtra(ctx context.Context, s *airflowSite) error {
-	c, err := s.edited(ctx)
-	if err != nil {
-		return err
-	}
+func listsExtra(ctx context.Context, s *airflowSite, c connection) error {
 	a, err := s.find(ctx, c.id)
 	if err != nil {
 		return err

@@ -23,25 +23,25 @@ func casesV1() []testCase[*airflowSite] {
 		{"a wrong login is refused with 401", "measured: wrong basic password; airflow v1 refuses", false, wrongLoginV1},
 
 		{"a connection is made with 200, and answered as it was sent", "measured: POST; airflow.Put", false, posts},
-		{"a connection is read as it was sent", "measured: GET; airflow.Read", false, showsWhatWasPosted},
+		{"a connection is read as it was sent", "measured: GET; airflow.Read", false, withConnection(showsWhatWasPosted)},
 		{"no answer shows a password", "measured: POST, list items; airflow package", false, hidesPasswords},
 		{"ids of 200 letters, dots, dashes and underscores are taken", "measured: id length; INTERFACE: connection_id", false, takesLongIDs},
-		{"an id that is taken is refused with 409 and a detail", "measured: POST duplicate; airflow.Put", false, takenID},
-		{"a refused post leaves the connection that is there as it was", "measured: POST duplicate; airflow.Put", false, takenConnectionIsLeft},
+		{"an id that is taken is refused with 409 and a detail", "measured: POST duplicate; airflow.Put", false, withConnection(takenID)},
+		{"a refused post leaves the connection that is there as it was", "measured: POST duplicate; airflow.Put", false, withConnection(takenConnectionIsLeft)},
 
 		{"reading a connection that is not there is 404 with a detail about it", "measured: GET missing; airflow.Read", false, missingRead},
-		{"a PATCH with commas in its update_mask writes each field, and null clears", "measured: PATCH comma mask; airflow.Update", false, mends},
-		{"a PATCH is answered with the new description", "measured: PATCH; airflow.written", false, mendedIsAnswered},
-		{"a PATCH leaves extra alone where the mask does not name it", "measured: PATCH comma mask; airflow.patched", false, extraStays},
+		{"a PATCH with commas in its update_mask writes each field, and null clears", "measured: PATCH comma mask; airflow.Update", false, withEdited(mends)},
+		{"a PATCH is answered with the new description", "measured: PATCH; airflow.written", false, withConnection(mendedIsAnswered)},
+		{"a PATCH leaves extra alone where the mask does not name it", "measured: PATCH comma mask; airflow.patched", false, withEdited(extraStays)},
 		{"a mask with a key for each field writes them", "measured: PATCH repeated mask; airflow v1 mask", false, repeatedMaskV1},
 		{"patching a connection that is not there is 404 with a detail about it", "measured: PATCH missing; airflow.Update", false, missingPatched},
-		{"a connection is deleted with 204, and is gone", "measured: DELETE; airflow.Remove", false, deletesConnection},
+		{"a connection is deleted with 204, and is gone", "measured: DELETE; airflow.Remove", false, withConnection(deletesConnection)},
 		{"deleting a connection that is not there is 404 with a detail about it", "measured: DELETE missing; airflow.Remove", false, missingDeleted},
-		{"a DELETE that claims JSON and has no body is taken", "measured on 2.11.2; airflow.jsonHeader", false, deleteClaimsJSON},
+		{"a DELETE that claims JSON and has no body is taken", "measured on 2.11.2; airflow.jsonHeader", false, withConnection(deleteClaimsJSON)},
 
 		{"a list has pages in the order of ids, and says how many there are", "measured: list default limit; airflow.List", false, pages},
-		{"a list shows each connection as it was sent", "measured: list items; airflow.List", false, listsConnection},
-		{"a list shows extra", "measured: list items; sweeps", false, listsExtra},
+		{"a list shows each connection as it was sent", "measured: list items; airflow.List", false, withConnection(listsConnection)},
+		{"a list shows extra", "measured: list items; sweeps", false, withEdited(listsExtra)},
 
 		{"the path of Airflow 3 tells no version", "measured: /api/v2/version on 2.11; airflow.ask", false, noV2},
 		{"a task reads what the API has", "INTERFACE: doctor", false, tasksRead},
@@ -64,11 +64,7 @@ func repeatedMaskV1(ctx context.Context, s *airflowSite) error {
 	return s.masked(ctx, url.Values{"update_mask": ours}.Encode(), "of several masks the last counts, and the program sends one with commas")
 }
 
-func deleteClaimsJSON(ctx context.Context, s *airflowSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func deleteClaimsJSON(ctx context.Context, s *airflowSite, c connection) error {
 	header, err := s.authorized(ctx)
 	if err != nil {
 		return err

@@ -123,14 +123,55 @@ func (s *uaaSite) manage(ctx context.Context, method, path string, body any) (an
 	return a, err
 }
 
-// there makes a client for a case that is not about making it.
-func (s *uaaSite) there(ctx context.Context) (client, error) {
-	c := s.newClient()
-	return c, s.make(ctx, c)
+// withClient is a case about a client that is there.
+func withClient(check func(context.Context, *uaaSite, client) error) func(context.Context, *uaaSite) error {
+	return func(ctx context.Context, s *uaaSite) error {
+		c := s.newClient()
+		if err := s.make(ctx, c); err != nil {
+			return err
+		}
+		return check(ctx, s, c)
+	}
 }
 
+// withTwoSecrets is one about a client that has a second secret beside its first.
+func withTwoSecrets(check func(_ context.Context, _ *uaaSite, _ client, second string) error) func(context.Context, *uaaSite) error {
+	return withClient(func(ctx context.Context, s *uaaSite, c client) error {
+		second, err := s.added(ctx, c)
+		if err != nil {
+			return err
+		}
+		return check(ctx, s, c, second)
+	})
+}
+
+// withToken is one about a client that has got a token.
+func withToken(check func(_ context.Context, _ *uaaSite, _ client, token string) error) func(context.Context, *uaaSite) error {
+	return withClient(func(ctx context.Context, s *uaaSite, c client) error {
+		token, err := s.tokenOf(ctx, c, c.secret)
+		if err != nil {
+			return err
+		}
+		return check(ctx, s, c, token)
+	})
+}
+
+// create, read and update are the program's calls on a client.
+func (s *uaaSite) create(ctx context.Context, c client) (answer, error) {
+	return s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+}
+
+func (s *uaaSite) read(ctx context.Context, c client) (answer, error) {
+	return s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+}
+
+func (s *uaaSite) update(ctx context.Context, c client) (answer, error) {
+	return s.manage(ctx, http.MethodPut, path(restricted, c.id), c.body())
+}
+
+// make makes a client for a case that is not about making it.
 func (s *uaaSite) make(ctx context.Context, c client) error {
-	a, err := s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+	a, err := s.create(ctx, c)
 	if err == nil && a.status/100 != 2 {
 		return unknowable("no client could be made: " + a.String())
 	}

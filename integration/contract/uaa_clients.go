@@ -12,18 +12,14 @@ import (
 
 func creates(ctx context.Context, s *uaaSite) error {
 	c := s.newClient()
-	a, err := s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+	a, err := s.create(ctx, c)
 	if err != nil {
 		return err
 	}
 	return errors.Join(a.be(http.StatusCreated), a.isClient(c))
 }
 
-func createdWorks(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func createdWorks(ctx context.Context, s *uaaSite, c client) error {
 	return s.accepts(ctx, c, true, "the secret it was made with", c.secret)
 }
 
@@ -48,15 +44,15 @@ func lifeIsKept(ctx context.Context, s *uaaSite) error {
 // them is of no kind that is known.
 func keepsLabels(ctx context.Context, s *uaaSite) error {
 	c := s.newClient()
-	made, err := s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+	made, err := s.create(ctx, c)
 	if err != nil {
 		return err
 	}
 	if made.status/100 != 2 {
 		return unknowable("no client could be made: " + made.String())
 	}
-	read, readErr := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
-	updated, updateErr := s.manage(ctx, http.MethodPut, path(restricted, c.id), c.body())
+	read, readErr := s.read(ctx, c)
+	updated, updateErr := s.update(ctx, c)
 	if err := errors.Join(readErr, updateErr); err != nil {
 		return err
 	}
@@ -93,7 +89,7 @@ func keepsLongLabels(ctx context.Context, s *uaaSite) error {
 	if made.status/100 != 2 {
 		return made.expected("a client")
 	}
-	a, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	a, err := s.read(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -106,27 +102,19 @@ func keepsLongLabels(ctx context.Context, s *uaaSite) error {
 	return nil
 }
 
-func taken(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func taken(ctx context.Context, s *uaaSite, c client) error {
 	c.secret = s.newSecret()
-	a, err := s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+	a, err := s.create(ctx, c)
 	if err != nil {
 		return err
 	}
 	return a.refusedWith(http.StatusConflict)
 }
 
-func takenIsLeft(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func takenIsLeft(ctx context.Context, s *uaaSite, c client) error {
 	other := c
 	other.secret = s.newSecret()
-	if _, err := s.manage(ctx, http.MethodPost, restricted, other.bodyWithSecret()); err != nil {
+	if _, err := s.create(ctx, other); err != nil {
 		return err
 	}
 	return errors.Join(
@@ -138,19 +126,15 @@ func takenIsLeft(ctx context.Context, s *uaaSite) error {
 func restrictedRefuses(ctx context.Context, s *uaaSite) error {
 	c := s.newClient()
 	c.authorities = []string{"clients.read"}
-	a, err := s.manage(ctx, http.MethodPost, restricted, c.bodyWithSecret())
+	a, err := s.create(ctx, c)
 	if err != nil {
 		return err
 	}
 	return a.refusedWith(http.StatusBadRequest)
 }
 
-func reads(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+func reads(ctx context.Context, s *uaaSite, c client) error {
+	a, err := s.read(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -169,47 +153,27 @@ func (s *uaaSite) onMissing(ctx context.Context, method, path string, body any) 
 	return a.missing()
 }
 
-func (s *uaaSite) update(ctx context.Context, c client) (answer, error) {
-	return s.manage(ctx, http.MethodPut, path(restricted, c.id), c.body())
-}
-
-func updates(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func updates(ctx context.Context, s *uaaSite, c client) error {
 	c.authorities, c.life = []string{s.prefix + ".write", s.prefix + ".list"}, 300
 	a, err := s.update(ctx, c)
 	if err != nil {
 		return err
 	}
-	read, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	read, err := s.read(ctx, c)
 	if err != nil {
 		return err
 	}
 	return errors.Join(a.be(http.StatusOK), a.isClient(c), read.isClient(c))
 }
 
-func updateKeepsSecret(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func updateKeepsSecret(ctx context.Context, s *uaaSite, c client) error {
 	if _, err := s.update(ctx, c); err != nil {
 		return err
 	}
 	return s.accepts(ctx, c, true, "the secret, after an update", c.secret)
 }
 
-func updateKeepsBoth(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	second, err := s.added(ctx, c)
-	if err != nil {
-		return err
-	}
+func updateKeepsBoth(ctx context.Context, s *uaaSite, c client, second string) error {
 	if _, err := s.update(ctx, c); err != nil {
 		return err
 	}
@@ -219,31 +183,19 @@ func updateKeepsBoth(ctx context.Context, s *uaaSite) error {
 	)
 }
 
-func updateToNothing(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func updateToNothing(ctx context.Context, s *uaaSite, c client) error {
 	c.authorities = []string{"uaa.none"}
 	if _, err := s.update(ctx, c); err != nil {
 		return err
 	}
-	read, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	read, err := s.read(ctx, c)
 	if err != nil {
 		return err
 	}
 	return read.isClient(c)
 }
 
-func narrowingEnds(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func narrowingEnds(ctx context.Context, s *uaaSite, c client, token string) error {
 	if err := s.alive(ctx, true, "a token of a client that was just made", token); err != nil {
 		return err
 	}
@@ -259,11 +211,7 @@ func updatesMissing(ctx context.Context, s *uaaSite) error {
 	return s.onMissing(ctx, http.MethodPut, path(restricted, c.id), c.body())
 }
 
-func deletes(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func deletes(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.manage(ctx, http.MethodDelete, path(clients, c.id), nil)
 	if err != nil {
 		return err
@@ -275,19 +223,11 @@ func deletesMissing(ctx context.Context, s *uaaSite) error {
 	return s.onMissing(ctx, http.MethodDelete, path(clients, s.prefix+"-none"), nil)
 }
 
-func deletedIsGone(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func deletedIsGone(ctx context.Context, s *uaaSite, c client, token string) error {
 	if _, err := s.manage(ctx, http.MethodDelete, path(clients, c.id), nil); err != nil {
 		return err
 	}
-	read, err := s.manage(ctx, http.MethodGet, path(clients, c.id), nil)
+	read, err := s.read(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -36,15 +36,7 @@ func discovers(ctx context.Context, s *uaaSite) error {
 	return errors.Join(wrong...)
 }
 
-func showsKeys(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func showsKeys(ctx context.Context, s *uaaSite, c client, token string) error {
 	document, err := s.discovery(ctx)
 	if err != nil {
 		return err

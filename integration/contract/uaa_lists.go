@@ -72,11 +72,7 @@ func lists(ctx context.Context, s *uaaSite) error {
 	return nil
 }
 
-func listsWhole(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func listsWhole(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.listed(ctx, c.id, 1, 200) // as many as the program asks for
 	if err != nil {
 		return err
@@ -92,11 +88,7 @@ func listsWhole(ctx context.Context, s *uaaSite) error {
 	return a.expected("a list with the client in it")
 }
 
-func listsBeyond(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func listsBeyond(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.listed(ctx, c.id, 1000, 10)
 	if err != nil {
 		return err
@@ -124,11 +116,7 @@ func itemsPerPage(ctx context.Context, s *uaaSite) error {
 	return nil
 }
 
-func filterMindsCase(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func filterMindsCase(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.listed(ctx, strings.ToUpper(c.id), 1, 10)
 	if err != nil {
 		return err

@@ -9,11 +9,7 @@ import (
 
 // Secrets: two of them for a while, and what becomes of tokens.
 
-func adds(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func adds(ctx context.Context, s *uaaSite, c client) error {
 	second := s.newSecret()
 	a, err := s.changeSecret(ctx, c, "ADD", second)
 	if err != nil {
@@ -34,15 +30,7 @@ func (a answer) changed() error {
 	return nil
 }
 
-func addsThird(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	second, err := s.added(ctx, c)
-	if err != nil {
-		return err
-	}
+func addsThird(ctx context.Context, s *uaaSite, c client, second string) error {
 	third := s.newSecret()
 	a, err := s.changeSecret(ctx, c, "ADD", third)
 	if err != nil {
@@ -61,15 +49,7 @@ func (a answer) saysOf(words string) error {
 	return nil
 }
 
-func drops(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	second, err := s.added(ctx, c)
-	if err != nil {
-		return err
-	}
+func drops(ctx context.Context, s *uaaSite, c client, second string) error {
 	a, err := s.changeSecret(ctx, c, "DELETE", "")
 	if err != nil {
 		return err
@@ -81,11 +61,7 @@ func drops(ctx context.Context, s *uaaSite) error {
 	)
 }
 
-func dropsOnly(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func dropsOnly(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.changeSecret(ctx, c, "DELETE", "")
 	if err != nil {
 		return err
@@ -96,15 +72,7 @@ func dropsOnly(ctx context.Context, s *uaaSite) error {
 	)
 }
 
-func replaces(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	second, err := s.added(ctx, c)
-	if err != nil {
-		return err
-	}
+func replaces(ctx context.Context, s *uaaSite, c client, second string) error {
 	third := s.newSecret()
 	a, err := s.changeSecret(ctx, c, "UPDATE", third)
 	if err != nil {
@@ -118,15 +86,7 @@ func replaces(ctx context.Context, s *uaaSite) error {
 	)
 }
 
-func updateEndsTokens(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func updateEndsTokens(ctx context.Context, s *uaaSite, c client, token string) error {
 	if _, err := s.changeSecret(ctx, c, "UPDATE", c.secret); err != nil {
 		return err
 	}
@@ -144,29 +104,14 @@ func changesMissing(ctx context.Context, s *uaaSite) error {
 	return a.missing()
 }
 
-func addKeepsTokens(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func addKeepsTokens(ctx context.Context, s *uaaSite, c client, token string) error {
 	if _, err := s.added(ctx, c); err != nil {
 		return err
 	}
 	return s.alive(ctx, true, "a token from before a secret was added", token)
 }
 
-func dropKeepsTokens(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := s.added(ctx, c); err != nil {
-		return err
-	}
+func dropKeepsTokens(ctx context.Context, s *uaaSite, c client, _ string) error {
 	token, err := s.tokenOf(ctx, c, c.secret) // by the older one, as a task may that read it before
 	if err != nil {
 		return err
@@ -192,15 +137,7 @@ func (s *uaaSite) revoke(ctx context.Context, id string) (answer, error) {
 	return a, err
 }
 
-func revokes(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func revokes(ctx context.Context, s *uaaSite, c client, token string) error {
 	a, err := s.revoke(ctx, c.id)
 	if err != nil {
 		return err
@@ -211,11 +148,7 @@ func revokes(ctx context.Context, s *uaaSite) error {
 	return s.alive(ctx, false, "a token from before the revocation", token)
 }
 
-func revokedGoesOn(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func revokedGoesOn(ctx context.Context, s *uaaSite, c client) error {
 	if _, err := s.revoke(ctx, c.id); err != nil {
 		return err
 	}

@@ -12,11 +12,7 @@ import (
 
 // Tokens: who gets one, and what it says.
 
-func wrongSecret(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func wrongSecret(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.ask(ctx, s.zoneBase(), c.id, random(20), nil)
 	if err != nil {
 		return err
@@ -40,11 +36,7 @@ func (a answer) badCredentials() error {
 	return nil
 }
 
-func wrongGrant(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func wrongGrant(ctx context.Context, s *uaaSite, c client) error {
 	other := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"none"}}
 	a, err := s.ask(ctx, s.zoneBase(), c.id, c.secret, other)
 	if err != nil {
@@ -60,11 +52,7 @@ func wrongGrant(ctx context.Context, s *uaaSite) error {
 	return refused.badCredentials()
 }
 
-func answerNames(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
+func answerNames(ctx context.Context, s *uaaSite, c client) error {
 	a, err := s.ask(ctx, s.zoneBase(), c.id, c.secret, nil)
 	if err != nil {
 		return err
@@ -75,15 +63,7 @@ func answerNames(ctx context.Context, s *uaaSite) error {
 	return nil
 }
 
-func claims(ctx context.Context, s *uaaSite) error {
-	c, err := s.there(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := s.tokenOf(ctx, c, c.secret)
-	if err != nil {
-		return err
-	}
+func claims(ctx context.Context, s *uaaSite, c client, token string) error {
 	document, err := s.discovery(ctx)
 	if err != nil {
 		return err
