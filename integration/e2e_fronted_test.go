@@ -16,13 +16,10 @@ import (
 	"time"
 
 	"airflow-identity/identity"
-	"airflow-identity/integration/postgres/pgtest"
 	"airflow-identity/integration/real"
 	"airflow-identity/remote"
-	"airflow-identity/store"
 	uaaclient "airflow-identity/uaa"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -184,24 +181,11 @@ func startFronted(t *testing.T) (*real.UAA, *real.Airflow) {
 // frontedBroker is the real program with a zone and a team in its configuration.
 func frontedBroker(t *testing.T, uaa *real.UAA, airflow *real.Airflow) *program {
 	t.Helper()
-	database := pgtest.New(t)
-	pool, err := pgxpool.New(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	keyset, err := store.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := strings.NewReplacer(
 		"client_id: airflow-identity,", "client_id: airflow-identity, zone: "+zoneName+",",
 		"auth: {kind: password,", `team: "{{org}}", auth: {kind: password,`,
-	).Replace(configFile(uaa.URL, airflow.URL, 10*time.Second, 40*time.Second))
-	p := newProgram(t, &safeBuffer{}, config, brokerEnvironment(database, keyset.Reveal(), uaa.Broker.Secret, airflow.Password)...)
-	p.platform = &platform{w: &world{t: t, leaks: &leaks{}, pool: pool}, base: p.url()}
-	p.start()
-	return p
+	).Replace(realConfig(uaa, airflow, 10*time.Second, 40*time.Second, ""))
+	return startBroker(t, uaa, airflow, config)
 }
 
 // documentedToken runs the example of docs/token-attributes.md in Airflow's own Python.
@@ -244,15 +228,10 @@ func claimsOf(t *testing.T, token string) (claims map[string]any) {
 // formIn posts a form in a zone, which UAA tells by the host that it was called by.
 func formIn(t *testing.T, uaa *real.UAA, zone, path, user, password string, form url.Values) (int, map[string]any) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, uaa.URL+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := formRequest(t, uaa.URL+path, user, password, form)
 	if zone != "" {
 		request.Host = zone + "." + request.URL.Host
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(user, password)
 	return send(t, request)
 }
 
@@ -283,12 +262,7 @@ func postJSON(t *testing.T, target, token, body string, header ...string) (int, 
 // teamOf is what Airflow says of a connection's team.
 func teamOf(t *testing.T, airflow *real.Airflow, id string) string {
 	t.Helper()
-	status, answer := postJSON(t, airflow.URL+"/auth/token", "", fmt.Sprintf(`{"username":%q,"password":%q}`, airflow.User, airflow.Password))
-	token, _ := answer["access_token"].(string)
-	if status != http.StatusCreated {
-		t.Fatalf("a login at Airflow: got %d", status)
-	}
-	_, body := send(t, bearer(t, airflow.URL+"/api/v2/connections/"+id, token))
+	_, body := send(t, bearer(t, airflow.URL+"/api/v2/connections/"+id, airflowToken(t, airflow)))
 	team, _ := body["team_name"].(string)
 	return team
 }

@@ -364,7 +364,7 @@ func (r *realRotation) awaitRotations() {
 			task = time.Now()
 			r.aTaskReads()
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // between two looks at a run that goes on by itself
 	}
 }
 

@@ -369,13 +369,18 @@ func send(t *testing.T, request *http.Request) (int, map[string]any) {
 
 func postForm(t *testing.T, target, user, password string, form url.Values) (int, map[string]any) {
 	t.Helper()
+	return send(t, formRequest(t, target, user, password, form))
+}
+
+func formRequest(t *testing.T, target, user, password string, form url.Values) *http.Request {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(user, password)
-	return send(t, request)
+	return request
 }
 
 func clientStatus(t *testing.T, uaa *real.UAA, id string) int {

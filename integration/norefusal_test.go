@@ -241,7 +241,7 @@ func (s *soakRun) storm() {
 
 	enough, last, told := 0, time.Now(), time.Now()
 	for enough < *rotationsWanted || s.tally() < 2 {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // between two looks at a run that goes on by itself
 		if n := s.done() - before; n > enough {
 			enough, last = n, time.Now()
 			s.sofar.Store(int64(n))
