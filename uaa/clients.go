@@ -116,10 +116,7 @@ func (c *Client) Update(ctx context.Context, client identity.Client) (identity.O
 		return identity.Rejected, fmt.Errorf("updating client %s: not sent: %w", client.ID, err)
 	}
 
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callUpdate, Method: http.MethodPut, URL: c.url + restrictedPath + "/" + url.PathEscape(string(client.ID)),
-		Header: c.jsonHeader(), Body: body,
-	})
+	answer, err := c.put(ctx, client.ID, body)
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("updating client %s: %w", client.ID, err)
 	}
@@ -127,6 +124,13 @@ func (c *Client) Update(ctx context.Context, client identity.Client) (identity.O
 		return asked.became(answer, "updating")
 	}
 	return notThereOr(answer, "updating", client.ID)
+}
+
+func (c *Client) put(ctx context.Context, id identity.ClientID, body []byte) (remote.Answer, error) {
+	return c.session.Do(ctx, remote.Request{
+		Call: callUpdate, Method: http.MethodPut, URL: c.url + restrictedPath + "/" + url.PathEscape(string(id)),
+		Header: c.jsonHeader(), Body: body,
+	})
 }
 
 // Delete takes the client away. See identity.Clients.

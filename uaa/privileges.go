@@ -87,13 +87,13 @@ func (c *Client) objection(held []string) error {
 	}
 	needed, implied := neededByDefault, impliedByDefault
 	if c.config.Zone != "" {
-		needed, implied = c.neededInZone(held), []string{"uaa.none"}
+		needed, implied = c.inZone(held)
 	}
 	var problems []error
 	if missing := without(needed, held); len(missing) > 0 {
 		problems = append(problems, fmt.Errorf("add %s", strings.Join(missing, ", ")))
 	}
-	if extra := without(held, needed, implied, c.impliedInZone(held)); len(extra) > 0 {
+	if extra := without(held, needed, implied); len(extra) > 0 {
 		problems = append(problems, fmt.Errorf("remove %s", strings.Join(extra, ", ")))
 	}
 	if len(problems) == 0 {
@@ -103,20 +103,16 @@ func (c *Client) objection(held []string) error {
 		c.config.ClientID, errors.Join(problems...))
 }
 
-// neededInZone: to make clients in that zone. Its tokens are revoked by other means,
-// and no authority of the default zone reaches into it but uaa.admin.
-func (c *Client) neededInZone(held []string) []string {
-	if id := zoneID(held); id != "" {
-		return []string{"zones." + id + ".clients.admin"}
+// inZone gives what is needed to make clients in that zone, and what adds nothing to it.
+// Its tokens are revoked by other means, and no authority of the default zone reaches
+// into it but uaa.admin.
+func (c *Client) inZone(held []string) (needed, implied []string) {
+	id := zoneID(held)
+	if id == "" {
+		return []string{"zones.<the id of zone " + c.config.Zone + ">.clients.admin"}, []string{"uaa.none"}
 	}
-	return []string{"zones.<the id of zone " + c.config.Zone + ">.clients.admin"}
-}
-
-func (c *Client) impliedInZone(held []string) []string {
-	if id := zoneID(held); c.config.Zone != "" && id != "" {
-		return []string{"zones." + id + ".clients.read", "zones." + id + ".clients.write"}
-	}
-	return nil
+	at := "zones." + id + ".clients."
+	return []string{at + "admin"}, []string{at + "read", at + "write", "uaa.none"}
 }
 
 // zoneID is the id of the only zone in which a client may something; "" if there is

@@ -56,10 +56,7 @@ func (c *Client) salt(ctx context.Context, id identity.ClientID) (identity.Outco
 	if err != nil {
 		return identity.Rejected, fmt.Errorf("revoking the tokens of client %s: not sent: %w", id, err)
 	}
-	answer, err := c.session.Do(ctx, remote.Request{
-		Call: callUpdate, Method: http.MethodPut, URL: c.url + restrictedPath + "/" + url.PathEscape(string(id)),
-		Header: c.jsonHeader(), Body: body,
-	})
+	answer, err := c.put(ctx, id, body)
 	if err != nil {
 		return remote.OutcomeOf(err), fmt.Errorf("revoking the tokens of client %s: %w", id, err)
 	}

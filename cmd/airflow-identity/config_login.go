@@ -9,20 +9,51 @@ import (
 	"airflow-identity/airflow"
 )
 
-// loginKind is a way to log in at Airflow: what it needs, what it may have, and the
-// one API that has it, or airflow.Auto.
+// loginKind is a way to log in at Airflow: what it needs, what it may have, the one API
+// that has it, or airflow.Auto, and what is made of its settings. env is a command's.
 type loginKind struct {
 	needs, may []string
 	api        airflow.API
+	login      func(a AirflowAuthConfig, bound services, env []string) airflow.Login
 }
 
 var loginKinds = map[string]loginKind{
-	"password":           {[]string{"username", "password"}, nil, airflow.V2},
-	"basic":              {[]string{"username", "password"}, nil, airflow.V1},
-	"token":              {[]string{"token"}, nil, airflow.Auto},
-	"client_credentials": {[]string{"token_url", "client_id", "client_secret"}, []string{"scope"}, airflow.Auto},
-	"keycloak":           {[]string{"client_id", "client_secret"}, nil, airflow.V2},
-	"exec":               {[]string{"command"}, []string{"args"}, airflow.Auto},
+	"password": {
+		[]string{"username", "password"}, nil, airflow.V2,
+		func(a AirflowAuthConfig, bound services, _ []string) airflow.Login {
+			return airflow.Password{Username: a.Username, Password: a.Password.credential(bound)}
+		},
+	},
+	"basic": {
+		[]string{"username", "password"}, nil, airflow.V1,
+		func(a AirflowAuthConfig, bound services, _ []string) airflow.Login {
+			return airflow.Basic{Username: a.Username, Password: a.Password.credential(bound)}
+		},
+	},
+	"token": {
+		[]string{"token"}, nil, airflow.Auto,
+		func(a AirflowAuthConfig, bound services, _ []string) airflow.Login {
+			return airflow.Token{Token: a.Token.credential(bound)}
+		},
+	},
+	"client_credentials": {
+		[]string{"token_url", "client_id", "client_secret"}, []string{"scope"}, airflow.Auto,
+		func(a AirflowAuthConfig, bound services, _ []string) airflow.Login {
+			return airflow.ClientCredentials{TokenURL: a.TokenURL, ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound), Scope: a.Scope}
+		},
+	},
+	"keycloak": {
+		[]string{"client_id", "client_secret"}, nil, airflow.V2,
+		func(a AirflowAuthConfig, bound services, _ []string) airflow.Login {
+			return airflow.Keycloak{ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound)}
+		},
+	},
+	"exec": {
+		[]string{"command"}, []string{"args"}, airflow.Auto,
+		func(a AirflowAuthConfig, _ services, env []string) airflow.Login {
+			return airflow.Exec{Command: a.Command, Args: a.Args, Env: env}
+		},
+	},
 }
 
 // checkLogin tells what is wrong with the login and the API, below airflow.
@@ -82,22 +113,7 @@ func (a AirflowAuthConfig) secrets() map[string]reference {
 
 // login is that of a configuration that was checked. The environment is a command's.
 func (a AirflowAuthConfig) login(bound services, environment []string) airflow.Login {
-	switch a.Kind {
-	case "password":
-		return airflow.Password{Username: a.Username, Password: a.Password.credential(bound)}
-	case "basic":
-		return airflow.Basic{Username: a.Username, Password: a.Password.credential(bound)}
-	case "token":
-		return airflow.Token{Token: a.Token.credential(bound)}
-	case "client_credentials":
-		return airflow.ClientCredentials{TokenURL: a.TokenURL, ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound), Scope: a.Scope}
-	case "keycloak":
-		return airflow.Keycloak{ClientID: a.ClientID, ClientSecret: a.ClientSecret.credential(bound)}
-	case "exec":
-		return airflow.Exec{Command: a.Command, Args: a.Args, Env: environment}
-	default:
-		return nil
-	}
+	return loginKinds[a.Kind].login(a, bound, environment)
 }
 
 // strangers is an environment for a program that is not ours: what it does not know

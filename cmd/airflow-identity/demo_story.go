@@ -31,7 +31,7 @@ func (c *cast) enter(ctx context.Context) (err error) {
 	if c.second, err = startBroker(ctx, c.stage, c.program, "broker-2"); err != nil {
 		return err
 	}
-	c.orders, err = startOrdersAPI(ctx, c.environments["prod"].at().uaa+"/oauth/token")
+	c.orders, err = startOrdersAPI(ctx, c.environments["prod"].client.Host)
 	return err
 }
 

@@ -163,12 +163,11 @@ func (a *application) environment(name identity.EnvironmentName, config Environm
 	// It is asked for once now, so that a missing one is found at start.
 	secret := config.UAA.ClientAuth.Secret.credential(bound)
 	_, secretErr := secret()
-	problems := []error{about("uaa.client_auth.secret", secretErr)}
 	connections, err := config.Airflow.client(bound, strangers, logger)
 	if err == nil {
 		a.closers = append(a.closers, connections.Close)
 	}
-	if err := errors.Join(append(problems, err)...); err != nil {
+	if err := errors.Join(about("uaa.client_auth.secret", secretErr), err); err != nil {
 		return identity.Environment{}, err
 	}
 	clients, err := uaa.New(uaa.Config{
